@@ -1,0 +1,1 @@
+"""The review folder: its schema, how it is read, and how it is checked."""

@@ -1,0 +1,27 @@
+"""The public door: its names are frozen here, and opening it is cheap."""
+
+import subprocess
+import sys
+
+import pytest
+
+import comfrey
+
+
+def test_all_is_sorted_complete_and_loads():
+    assert sorted(comfrey.__all__) == sorted(set(comfrey.__all__))
+    assert set(comfrey._DOOR) <= set(comfrey.__all__)
+    for name in comfrey.__all__:
+        assert getattr(comfrey, name) is not None
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        comfrey.no_such_name  # noqa: B018
+
+
+def test_import_loads_no_heavy_library():
+    heavy = ("pandas", "numpy", "scipy", "matplotlib", "pydantic")
+    code = f"import comfrey, sys; print([m for m in {heavy} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
