@@ -19,7 +19,11 @@ from comfrey.errors import (
 )
 
 # Public name -> the module that defines it.
-_DOOR: dict[str, str] = {}
+_DOOR: dict[str, str] = {
+    "effect_sizes": "comfrey.effects.sizes",
+    "measures": "comfrey.effects.registry",
+    "pool": "comfrey.models.pooling",
+}
 
 __all__ = [
     "ComfreyError",
@@ -29,6 +33,9 @@ __all__ = [
     "NotEstimableError",
     "ReviewError",
     "__version__",
+    "effect_sizes",
+    "measures",
+    "pool",
 ]
 
 

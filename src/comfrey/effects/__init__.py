@@ -1,0 +1,1 @@
+"""Effect measures: study data in, estimate and sampling variance out."""

@@ -1,0 +1,226 @@
+"""The global maximum of the likelihood over tau2, with a proof where one can be had.
+
+The score is half of ``y'PPy - tr P`` (REML) or ``y'PPy - tr W`` (ML). Both terms fall as tau2 grows (their
+derivatives are
+``-2 y'PPPy`` and ``-tr PP`` or ``-tr WW``), and so do the terms of the second derivative. Their values at the two
+ends of
+an interval therefore bound the score, and the slope of the score, in the whole interval. An interval is *settled* if
+
+- ``y'PPy`` at its start is below ``tr P`` at its end (the score is negative throughout), or
+- ``y'PPy`` at its end is above ``tr P`` at its start (positive throughout), or
+- ``tr PP`` at its start is below ``2 y'PPPy`` at its end (the score falls throughout: one root at most), or
+- ``tr PP`` at its end is above ``2 y'PPPy`` at its start (it rises throughout: no maximum inside), or
+- it lies above ``max v - 2 min v``, where ``log(y'PPy / tr P)`` falls throughout, because the eigenvalues of P lie
+between
+  ``1/(max v + tau2)`` and ``1/(min v + tau2)``.
+
+Once all intervals from zero to a bound beyond which the score is negative are settled, every local maximum is known,
+and
+the highest of them is the global one: that is proved, not hoped for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from comfrey.errors import ConvergenceError
+from comfrey.models._profile import Moments, Observed, log_likelihood, moments, moments_at
+
+if TYPE_CHECKING:
+    from comfrey.effects.measure import Array
+
+__all__ = ["Certificate", "maximise"]
+
+_RATIO = 1.6  # from one point of the first scan to the next, in min(v) + tau2
+_ROUNDS = 6  # of splitting unsettled intervals
+_STEPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What is known about an iterative fit.
+
+    Attributes
+    ----------
+    converged : bool
+        Always true: a fit that did not converge raises ConvergenceError.
+    iterations : int
+        Steps of the search.
+    gradient : float
+        Derivative of the log-likelihood by log(tau2), zero at a maximum (at the boundary: by tau2, at most zero);
+        free
+        of the scale of the data. Of the estimating equation, relative, for PM and its kin.
+    boundary : bool
+        Whether tau2 is at zero because the likelihood falls from there.
+    local_maxima : int
+        How many local maxima were found.
+    global_maximum : bool
+        Whether it is proved that there is no higher one.
+    """
+
+    converged: bool
+    iterations: int
+    gradient: float
+    boundary: bool
+    local_maxima: int
+    global_maximum: bool
+
+
+def _score(m: Moments, restricted: bool) -> Array:
+    return m.ypp - (m.trace if restricted else m.sum_w)
+
+
+def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificate]:
+    """Maximise the (restricted) likelihood over tau2 >= 0.
+
+    Parameters
+    ----------
+    data : Observed
+        Scaled data of one model, k > p.
+    restricted : bool
+        REML if true, else ML.
+
+    Returns
+    -------
+    tau2 : float
+    certificate : Certificate
+
+    Raises
+    ------
+    ConvergenceError
+        If a bracketed root cannot be reached (which rounding alone can cause).
+
+    Examples
+    --------
+    >>> tau2, certificate = maximise(Observed(np.array([0.0, 4.0]), np.array([1.0, 1.0]), None))
+    >>> round(tau2, 9), certificate.global_maximum
+    (7.0, True)
+    """
+    v = data.v
+    low, high = float(v.min()), float(v.max())
+    bound = _bound(data, low, high)
+    if bound <= 0.0:
+        return 0.0, _at_zero(data, restricted, 0, 1, True)
+    count = int(min(400, max(4, np.ceil(np.log1p(bound / low) / np.log(_RATIO)))))
+    grid = low * np.expm1(np.linspace(0.0, np.log1p(bound / low), count + 1))
+    grid[-1] = bound
+    found = moments(data, grid)
+    score = _score(found, restricted)
+    peaks = [
+        _climb(data, restricted, float(grid[j]), float(grid[j + 1]), float(score[j]), float(score[j + 1]))
+        for j in np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0))
+    ]
+    settled, extra = _settle(data, restricted, grid, found, high - 2.0 * low, [peak[0] for peak in peaks])
+    for start, end, s0, s1 in extra:
+        peaks.append(_climb(data, restricted, start, end, s0, s1))
+    maxima = [tau2 for tau2, _ in peaks] + ([0.0] if score[0] <= 0 else [])
+    steps = sum(count for _, count in peaks)
+    if not maxima:  # the score is zero or rounding hides its sign: take the best point of the scan
+        raise ConvergenceError("no maximum of the likelihood was found; the data span too many orders of magnitude")
+    best = maxima[0]
+    if len(maxima) > 1:
+        best = max(maxima, key=lambda tau2: log_likelihood(data, tau2, restricted))
+    if best == 0.0:
+        return 0.0, _at_zero(data, restricted, steps, len(maxima), settled)
+    gradient = 0.5 * best * float(_score(moments_at(data, best), restricted))
+    return best, Certificate(True, steps, gradient, False, len(maxima), settled)
+
+
+def _at_zero(data: Observed, restricted: bool, steps: int, maxima: int, settled: bool) -> Certificate:
+    gradient = 0.5 * float(data.v.min()) * float(_score(moments_at(data, 0.0), restricted))
+    return Certificate(True, steps, gradient, True, maxima, settled)
+
+
+def _bound(data: Observed, low: float, high: float) -> float:
+    """Value of tau2 beyond which the score is negative.
+
+    From ``y'PPy <= RSS/(min v + t)^2`` and ``tr P >= (k-p)/(max v + t)``.
+    """
+    y, _, basis = data
+    residual = y - y.mean() if basis is None else y - basis @ (basis.T @ y)
+    ratio = float(residual @ residual) / (data.k - data.p)
+    # (low + t)^2 = ratio (high + t), solved for s = low + t
+    s = 0.5 * (ratio + np.sqrt(ratio * ratio + 4.0 * ratio * (high - low)))
+    return float(s - low) * (1.0 + 1e-9)
+
+
+def _climb(
+    data: Observed, restricted: bool, low: float, high: float, s_low: float, s_high: float
+) -> tuple[float, int]:
+    """Root of the score in a bracket: Newton steps, held inside by bisection; to the last digits."""
+    if s_high == 0.0:
+        return high, 0
+    tau2 = low + (high - low) * s_low / (s_low - s_high)
+    for step in range(1, _STEPS + 1):
+        m = moments_at(data, tau2)
+        score = float(_score(m, restricted))
+        if score > 0:
+            low = tau2
+        else:
+            high = tau2
+        fall = float(2.0 * m.yppp - (m.trace2 if restricted else m.sum_w2))
+        new = tau2 + score / fall if fall > 0 else 0.5 * (low + high)
+        if not low < new < high:
+            # Newton left the bracket: it is at the root but for rounding, or far from it
+            if abs(new - tau2) <= 1e-14 * tau2 or high - low <= 1e-14 * high:
+                return tau2, step
+            new = 0.5 * (low + high)
+        if abs(new - tau2) <= 4e-16 * new or score == 0.0:
+            return new if score else tau2, step
+        tau2 = new
+    if high - low > 1e-9 * high:
+        raise ConvergenceError(f"the search for tau2 did not end: it lies between {low:g} and {high:g}")
+    return tau2, _STEPS
+
+
+def _settle(
+    data: Observed, restricted: bool, grid: Array, found: Moments, single_above: float, roots: list[float]
+) -> tuple[bool, list[tuple[float, float, float, float]]]:
+    """Split the intervals that are not settled until they are; give further brackets of maxima if some turn up."""
+    start, end = grid[:-1], grid[1:]
+    before = Moments(*(item[:-1] for item in found))
+    after = Moments(*(item[1:] for item in found))
+    brackets: list[tuple[float, float, float, float]] = []
+    for _ in range(_ROUNDS):
+        b0, b1 = (before.trace, after.trace) if restricted else (before.sum_w, after.sum_w)
+        c0, c1 = (before.trace2, after.trace2) if restricted else (before.sum_w2, after.sum_w2)
+        one_sign = (before.ypp < b1) | (after.ypp > b0)
+        monotone = (c0 < 2.0 * after.yppp) | (c1 > 2.0 * before.yppp)
+        open_ = ~(one_sign | monotone | (start >= max(single_above, 0.0)))
+        if not open_.any():
+            return True, brackets
+        start, end = start[open_], end[open_]
+        inner = _cut(start, end, roots)
+        new = moments(data, inner.ravel())
+        shape = inner.shape
+        columns = [
+            np.column_stack((a[open_], m.reshape(shape), b[open_]))
+            for a, m, b in zip(before, new, after, strict=True)
+        ]
+        points = np.column_stack((start, inner, end))
+        score = columns[1] - (columns[3] if restricted else columns[5])
+        rising = (score[:, :-1] > 0) & (score[:, 1:] <= 0)
+        outer = (score[:, 0] > 0) & (score[:, -1] <= 0)  # that root is known already
+        for i in np.flatnonzero(rising.sum(axis=1) > outer):
+            js = np.flatnonzero(rising[i])
+            fresh = [j for j in js if not any(points[i, j] <= root <= points[i, j + 1] for root in roots)]
+            brackets += [(points[i, j], points[i, j + 1], score[i, j], score[i, j + 1]) for j in fresh]
+        start, end = points[:, :-1].ravel(), points[:, 1:].ravel()
+        before = Moments(*(item[:, :-1].ravel() for item in columns))
+        after = Moments(*(item[:, 1:].ravel() for item in columns))
+    return False, brackets
+
+
+def _cut(start: Array, end: Array, roots: list[float]) -> Array:
+    """Inner points of the intervals: three between the ends, or three close about a root."""
+    share = np.array([0.25, 0.5, 0.75])
+    inner = start[:, None] + (end - start)[:, None] * share
+    for root in roots:
+        here = (start <= root) & (root <= end)
+        if here.any():
+            left, right = (root - start[here]), (end[here] - root)
+            inner[here] = np.column_stack((root - 0.3 * left, np.full(left.size, root), root + 0.3 * right))
+    return np.asarray(inner, dtype=float)

@@ -1,0 +1,135 @@
+"""The random-effects likelihood as a function of tau2 alone: weighted moments, no k-by-k matrix.
+
+With ``W = diag(1/(v + tau2))`` and ``P = W - W X (X'WX)^-1 X'W`` everything that the estimators of tau2 need is made
+of
+``y'Py, y'PPy, y'PPPy, tr P, tr PP`` (Harville 1977, doi:10.1080/01621459.1977.10480998; Viechtbauer 2005,
+doi:10.3102/10769986030003261), each of which costs O(k p^2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from comfrey.effects.measure import Array
+
+__all__ = ["Moments", "Observed", "moments", "moments_at"]
+
+# Above this many numbers in one block, the values of tau2 are taken one after the other (memory stays O(k)).
+_BLOCK = 400_000
+
+
+class Observed(NamedTuple):
+    """Data of one model, already scaled: estimates, variances, and an orthonormal basis of the design.
+
+    `basis` is None for the model with nothing but a constant; else shape (k, p) with orthonormal columns.
+    """
+
+    y: Array
+    v: Array
+    basis: Array | None
+
+    @property
+    def k(self) -> int:
+        """Number of studies."""
+        return int(self.y.size)
+
+    @property
+    def p(self) -> int:
+        """Number of coefficients."""
+        return 1 if self.basis is None else int(self.basis.shape[1])
+
+
+class Moments(NamedTuple):
+    """Moments at one tau2 (floats) or at several (arrays of shape (g,))."""
+
+    rss: Array  # y'Py
+    ypp: Array  # y'PPy = -d(y'Py)/d(tau2)
+    yppp: Array  # y'PPPy
+    trace: Array  # tr P
+    trace2: Array  # tr PP
+    sum_w: Array  # tr W
+    sum_w2: Array  # tr WW
+
+
+def moments_at(data: Observed, tau2: float) -> Moments:
+    """Moments at one value of tau2.
+
+    Examples
+    --------
+    >>> data = Observed(np.array([0.0, 2.0]), np.array([1.0, 1.0]), None)
+    >>> float(moments_at(data, 0.0).rss)
+    2.0
+    """
+    if data.basis is not None:
+        return Moments(*(item[0] for item in moments(data, np.array([tau2]))))
+    y, v, _ = data
+    w = 1.0 / (v + tau2)
+    w2 = w * w
+    s1, s2, s3 = w.sum(), w2.sum(), w2 @ w
+    residual = y - (w @ y) / s1
+    u = w * residual
+    wu = w * u
+    share = s2 / s1
+    return Moments(
+        u @ residual, u @ u, wu @ u - wu.sum() ** 2 / s1, s1 - share, s2 - 2.0 * s3 / s1 + share * share, s1, s2
+    )
+
+
+def moments(data: Observed, tau2: Array) -> Moments:
+    """Moments at several values of tau2, in O(g k p^2) and at most a block of memory."""
+    k, p = data.k, data.p
+    step = max(1, _BLOCK // max(1, k * (1 if data.basis is None else p * p)))
+    if step < tau2.size:
+        parts = [moments(data, tau2[start : start + step]) for start in range(0, tau2.size, step)]
+        return Moments(*(np.concatenate(items) for items in zip(*parts, strict=True)))
+    y, v, basis = data
+    w = 1.0 / (v + tau2[:, None])
+    w2 = w * w
+    s1, s2 = w.sum(axis=1), w2.sum(axis=1)
+    if basis is None:
+        residual = y - (w @ y / s1)[:, None]
+        u = w * residual
+        wu = w * u
+        share = s2 / s1
+        yppp = np.einsum("gk,gk->g", wu, u) - wu.sum(axis=1) ** 2 / s1
+        trace, trace2 = s1 - share, s2 - 2.0 * np.einsum("gk,gk->g", w2, w) / s1 + share * share
+    else:
+        products = (basis[:, :, None] * basis[:, None, :]).reshape(k, p * p)
+        a1, a2, a3 = ((weight @ products).reshape(-1, p, p) for weight in (w, w2, w2 * w))
+        inverse = np.linalg.inv(a1)
+        beta = np.einsum("gij,gj->gi", inverse, (w * y) @ basis)
+        residual = y - beta @ basis.T
+        u = w * residual
+        wu = w * u
+        along = wu @ basis
+        yppp = np.einsum("gk,gk->g", wu, u) - np.einsum("gi,gij,gj->g", along, inverse, along)
+        m2 = inverse @ a2
+        trace = s1 - np.einsum("gii->g", m2)
+        trace2 = s2 - 2.0 * np.einsum("gij,gji->g", inverse, a3) + np.einsum("gij,gji->g", m2, m2)
+    rss = np.einsum("gk,gk->g", u, residual)
+    return Moments(rss, np.einsum("gk,gk->g", u, u), yppp, trace, trace2, s1, s2)
+
+
+def log_likelihood(data: Observed, tau2: float, restricted: bool) -> float:
+    """Log-likelihood at tau2 with the coefficients at their best; restricted: with ``log|X'X|/2`` for the basis of X.
+
+    ``-(k-p)/2 log 2 pi - sum log(v + tau2)/2 - log|X'WX|/2 - y'Py/2`` (Harville 1977); the term of X is added by the
+    caller, who knows X. Without `restricted` the terms of X are absent and k stands for k - p.
+    """
+    y, v, basis = data
+    w = 1.0 / (v + tau2)
+    if basis is None:
+        s1 = float(w.sum())
+        residual = y - (w @ y) / s1
+        log_det = np.log(s1) - np.log(data.k)  # the basis of a constant is 1/sqrt k
+    else:
+        a1 = (basis * w[:, None]).T @ basis
+        residual = y - basis @ np.linalg.solve(a1, basis.T @ (w * y))
+        log_det = np.linalg.slogdet(a1)[1]
+    rss = float((w * residual) @ residual)
+    rows = data.k - data.p if restricted else data.k
+    out = -0.5 * (rows * np.log(2 * np.pi) - float(np.log(w).sum()) + rss)
+    return float(out - 0.5 * log_det) if restricted else float(out)

@@ -1,0 +1,196 @@
+"""What effect_sizes takes in, what it reports, and what it refuses."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import comfrey as cf
+
+TABLE = {"events_1": [4, 6, 3], "total_1": [123, 306, 231], "events_2": [11, 29, 11], "total_2": [139, 303, 220]}
+
+
+def test_column_names_with_a_frame_of_odd_index_give_the_same_as_arrays():
+    frame = pd.DataFrame({**TABLE, "trial": ["a", "b", "c"]}, index=[7, 7, -1])
+    by_name = cf.effect_sizes("OR", data=frame, study="trial", **{name: name for name in TABLE})
+    np.testing.assert_array_equal(by_name.yi, cf.effect_sizes("OR", **TABLE).yi)
+    assert by_name.study == ("a", "b", "c")
+    assert by_name.n.tolist() == [262, 609, 451]
+
+
+@pytest.mark.parametrize("measure", ["RR", "OR", "RD", "AS", "PETO", "PHI", "YUQ", "YUY"])
+def test_swapping_the_arms_flips_the_sign(measure):
+    swapped = {
+        "events_1": TABLE["events_2"], "total_1": TABLE["total_2"],
+        "events_2": TABLE["events_1"], "total_2": TABLE["total_1"],
+    }  # fmt: skip
+    one, two = cf.effect_sizes(measure, **TABLE), cf.effect_sizes(measure, **swapped)
+    np.testing.assert_allclose(one.yi, -two.yi, rtol=1e-13)
+    np.testing.assert_allclose(one.vi, two.vi, rtol=1e-13)
+
+
+def test_zero_cells_get_the_increment_and_it_is_reported():
+    sizes = cf.effect_sizes("OR", events_1=[0, 5], total_1=[20, 20], events_2=[3, 4], total_2=[20, 20])
+    assert sizes.increments.tolist() == [0.5, 0.0]
+    assert sizes.yi[0] == pytest.approx(np.log(0.5 * 17.5 / (20.5 * 3.5)))
+    assert "rows with a zero" in sizes.increment_rule
+
+
+def test_increment_rules_differ_as_they_say():
+    table = {"events_1": [0, 5], "total_1": [20, 30], "events_2": [3, 4], "total_2": [20, 10]}
+    assert cf.effect_sizes("RR", **table, increment_to="all-rows").increments.tolist() == [0.5, 0.5]
+    assert cf.effect_sizes("RR", **table, increment_to="all-if-any-zero").increments.tolist() == [0.5, 0.5]
+    none = cf.effect_sizes("RR", **table, increment_to="none")
+    assert np.isnan(none.yi[0])
+    assert "no RR can be computed" in str(none.warnings[0])
+    assert cf.effect_sizes("RR", **table, increment="other-arm", increment_to="all-rows").increments.tolist() == [
+        0.5,
+        0.75,
+    ]
+
+
+def test_double_zero_rows_can_be_left_out():
+    table = {"events_1": [0, 5], "total_1": [20, 30], "events_2": [0, 4], "total_2": [20, 10]}
+    assert np.isfinite(cf.effect_sizes("RR", **table).yi).all()
+    dropped = cf.effect_sizes("RR", **table, double_zero="drop")
+    assert np.isnan(dropped.yi[0])
+    assert [note.code for note in dropped.warnings] == ["double-zero"]
+
+
+def test_missing_values_stay_as_rows_without_an_estimate():
+    sizes = cf.effect_sizes("PLO", cases=[3, None, 5], total=[10, 12, pd.NA], study=["a", "b", "c"])
+    assert np.isnan(sizes.yi).tolist() == [False, True, True]
+    assert [str(note) for note in sizes.warnings] == [
+        "row 1 (b): no estimate: cases missing",
+        "row 2 (c): no estimate: total missing",
+    ]
+    assert cf.pool(sizes).dropped == (
+        "row 1 (b): no estimate: cases missing",
+        "row 2 (c): no estimate: total missing",
+    )
+
+
+@pytest.mark.parametrize(
+    ("measure", "columns", "message"),
+    [
+        ("XX", {}, "measure: expected the name of an effect measure, found 'XX'"),
+        ("SDM", {}, "Near names: .*SMD"),
+        ("RR", {"events_1": [1]}, "total_1: expected a column; RR needs events_1"),
+        ("PLO", {"cases": [1], "total": [2], "n": [3]}, "n: expected for PLO: cases, total"),
+        ("PLO", {"cases": [1, 5], "total": [2, 4]}, r"cases, row 1: expected at most total \(4\), found 5"),
+        ("PLO", {"cases": [1, -5], "total": [2, 4]}, "cases, row 1: expected a count of zero or more, found -5"),
+        ("PLO", {"cases": [1, 0], "total": [2, 0]}, "total, row 1: expected a number above zero, found 0"),
+        ("PLO", {"cases": [1, 2], "total": [2, np.inf]}, "total, row 1: expected a finite number"),
+        ("PLO", {"cases": [1, "two"], "total": [2, 4]}, "cases"),
+        ("PLO", {"cases": [1, 2, 3], "total": [2, 4]}, "total: expected 3 values"),
+        ("PLO", {"cases": [[1], [2]], "total": [2, 4]}, "cases: expected one value a study"),
+        ("PLO", {"cases": "x", "total": "n"}, "Give data= to use column names"),
+        (
+            "PLO",
+            {"cases": "x", "total": "n", "data": {"x": [1]}},
+            r"total: expected a column of data \(x\), found 'n'",
+        ),
+        ("ZCOR", {"r": [1.5], "n": [20]}, "r, row 0: expected a correlation between -1 and 1"),
+        ("MN", {"mean": [1.5], "sd": [-1], "n": [20]}, "sd, row 0"),
+        ("GEN", {"estimate": [1.0]}, "exactly one of variance, se"),
+        ("GEN", {"estimate": [1.0], "se": [0.1], "variance": [0.2]}, "exactly one of"),
+        ("GEN", {"estimate": [1.0], "ci_low": [1.1], "ci_high": [1.2]}, "a value inside its interval"),
+        ("GEN", {"estimate": [1.0], "ci_low": [1.1], "ci_high": [0.2]}, "less than ci_high"),
+        ("GEN", {"estimate": [1.0], "p": [0.0]}, "p-value between 0 and 1"),
+        ("OR", {"estimate": [-1.0], "se": [0.1], "scale": "reading"}, "estimate, row 0"),
+        ("RR", {**TABLE, "increment": -1}, "increment: expected zero or a number above it"),
+        ("RR", {**TABLE, "increment_to": "some"}, "increment_to: expected one of"),
+    ],
+)
+def test_bad_input_is_named(measure, columns, message):
+    with pytest.raises(cf.InputError, match=message):
+        cf.effect_sizes(measure, **columns)
+
+
+def test_given_estimates_in_every_form_agree():
+    se = np.array([0.2, 0.5])
+    yi = np.array([0.7, -0.4])
+    forms = {
+        "se": {"se": se},
+        "variance": {"variance": se**2},
+        "interval": {"ci_low": yi - stats.norm.ppf(0.975) * se, "ci_high": yi + stats.norm.ppf(0.975) * se},
+        "t": {"t": yi / se},
+        "f": {"f": (yi / se) ** 2},
+        "p": {"p": 2 * stats.norm.sf(np.abs(yi / se))},
+        "p with df": {"p": 2 * stats.t.sf(np.abs(yi / se), 20), "df": [20, 20]},
+    }
+    for form in forms.values():
+        found = cf.effect_sizes("given", estimate=yi, **form)
+        np.testing.assert_allclose(found.vi, se**2, rtol=1e-12)
+        assert found.warnings == ()
+
+
+def test_a_ratio_interval_read_as_logs_is_pointed_at():
+    table = {"estimate": [2.0], "ci_low": [1.0], "ci_high": [4.0]}
+    assert cf.effect_sizes("OR", **table, scale="reading").warnings == ()
+    assert [note.code for note in cf.effect_sizes("OR", **table).warnings] == ["asymmetric-interval"]
+
+
+def test_delta_method_for_a_standard_error_on_the_reading_scale():
+    found = cf.effect_sizes("PLO", estimate=[0.2], se=[0.04], scale="reading")
+    assert found.vi[0] == pytest.approx((0.04 / 0.16) ** 2)
+
+
+def test_a_standard_error_in_place_of_an_sd_is_pointed_at():
+    sizes = cf.effect_sizes(
+        "SMD", mean_1=[10, 11, 12, 10, 11], sd_1=[5, 6, 5.5, 0.5, 5], n_1=[100] * 5,
+        mean_2=[9, 10, 12, 9, 10], sd_2=[5, 6, 5, 0.52, 5], n_2=[100] * 5,
+    )  # fmt: skip
+    assert {(note.row, note.code) for note in sizes.warnings} == {(3, "sd-like-se")}
+
+
+def test_an_impossible_standardised_difference_is_pointed_at():
+    one = {"sd_1": [1], "n_1": [30], "mean_2": [0], "sd_2": [1], "n_2": [30]}
+    assert cf.effect_sizes("SMD", mean_1=[8], **one).warnings[0].code == "impossible-difference"
+    assert cf.effect_sizes("SMD", mean_1=[1], **one).warnings == ()
+
+
+def test_means_of_two_signs_have_no_ratio():
+    sizes = cf.effect_sizes("ROM", mean_1=[-1], sd_1=[1], n_1=[10], mean_2=[2], sd_2=[1], n_2=[10])
+    assert np.isnan(sizes.yi[0])
+    assert sizes.warnings[0].code == "not-estimable"
+
+
+def test_change_measures_by_hand():
+    paired = {"mean_pre": [10.0], "sd_pre": [4.0], "mean_post": [12.0], "sd_post": [5.0], "n": [20], "r": [0.6]}
+    change_sd = np.sqrt(16 + 25 - 2 * 0.6 * 20)
+    j = 0.9599  # Hedges' J for 19 degrees of freedom, four digits
+    assert cf.effect_sizes("MC", **paired).vi[0] == pytest.approx(change_sd**2 / 20)
+    assert cf.effect_sizes("SMCC", **paired).yi[0] == pytest.approx(2 / change_sd * j, rel=1e-3)
+    assert cf.effect_sizes("SMCR", **paired).yi[0] == pytest.approx(2 / 4 * j, rel=1e-3)
+    assert cf.effect_sizes("ROMC", **paired).yi[0] == pytest.approx(np.log(1.2))
+
+
+@pytest.mark.parametrize("measure", ["PR", "PLN", "PLO", "PRZ", "PAS", "PFT"])
+def test_back_transformation_returns_the_proportion(measure):
+    sizes = cf.effect_sizes(measure, cases=[3, 10, 45], total=[30, 20, 50])
+    back = sizes.measure.back_transform(sizes.yi, sizes.n)
+    np.testing.assert_allclose(back, [0.1, 0.5, 0.9], rtol=1e-10)
+    np.testing.assert_allclose(sizes.measure.transform([0.1, 0.5, 0.9], sizes.n), sizes.yi, rtol=1e-10)
+
+
+def test_double_arcsine_ends_at_zero_and_one():
+    sizes = cf.effect_sizes("PFT", cases=[0, 10], total=[10, 10])
+    np.testing.assert_allclose(sizes.measure.back_transform(sizes.yi, sizes.n), [0, 1], atol=1e-12)
+
+
+def test_measures_compare_with_names_and_print():
+    sizes = cf.effect_sizes("RR", **TABLE)
+    assert sizes.measure == "RR"
+    assert sizes.measure != "OR"
+    assert f"{sizes.measure}" == "RR"
+    assert sizes.measure.reading_null == 1.0
+    assert "log of the risk ratio" in repr(sizes)
+    assert sizes.to_dict()["measure"] == "RR"
+    assert list(sizes.to_frame()["reading"]) == pytest.approx(list(np.exp(sizes.yi)))
+
+
+def test_every_measure_has_a_unique_name_and_labels():
+    names = [measure.name for measure in cf.measures()]
+    assert len(names) == len(set(names))
+    assert all(measure.label and measure.axis_label for measure in cf.measures())
