@@ -19,16 +19,21 @@ from comfrey.errors import (
 )
 
 # Public name -> the module that defines it.
-_DOOR: dict[str, str] = {}
+_DOOR: dict[str, str] = {
+    "CountModel": "comfrey.models.counts",
+    "count_model": "comfrey.models.counts",
+}
 
 __all__ = [
     "ComfreyError",
     "ConvergenceError",
+    "CountModel",
     "InputError",
     "MissingExtraError",
     "NotEstimableError",
     "ReviewError",
     "__version__",
+    "count_model",
 ]
 
 

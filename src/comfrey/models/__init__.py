@@ -1,0 +1,1 @@
+"""Models: estimates and their precision in, frozen results out."""
