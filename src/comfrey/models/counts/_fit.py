@@ -19,7 +19,7 @@ __all__ = ["Fit", "fit_fixed", "maximise"]
 _GRID = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _GRID_TWO = (0.0, 0.1, 0.3, 0.8, 2.0, 5.0)  # for each of two standard deviations
 _LARGEST_SD = 25.0  # odds or rates that differ e^25-fold between studies: the likelihood is running away
-_LADDER = (15, 31, 63, 127)
+_LADDER = (15, 31, 63, 161, 321)
 _TOLERANCE = 1e-8  # of the log-likelihood, between two steps of the ladder
 
 
@@ -235,8 +235,21 @@ def maximise(problem: Problem, beta: Array, alpha: Array, points: int | None) ->
     ConvergenceError
         Where no maximum is reached, or the likelihood keeps rising.
     """
-    first = _LADDER[0] if points is None else points
-    scan_beta, scan_sd, scan_alpha, scan = _scan(problem, beta, alpha, first)
+    ladder = _LADDER if points is None else (points,)
+    for rung, first in enumerate(ladder):
+        try:
+            fit = _search(problem, beta, alpha, first)
+            return _refine(problem, fit, ladder[rung + 1 :] if points is None else (2 * points + 1,), points is None)
+        except ConvergenceError:
+            # With few points the likelihood of scattered studies can be too rough to climb: try with more.
+            if first == ladder[-1]:
+                raise
+    raise AssertionError
+
+
+def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
+    """Scan, climb from the peaks, and hold the best against the scan."""
+    scan_beta, scan_sd, scan_alpha, scan = _scan(problem, beta, alpha, points)
     best: Fit | None = None
     failure: ConvergenceError | None = None
     for peak in _peaks(scan_sd, scan.log_likelihood):
@@ -244,7 +257,7 @@ def maximise(problem: Problem, beta: Array, alpha: Array, points: int | None) ->
         # At exactly zero the score of a standard deviation is zero by symmetry: look a little to the side as well.
         side = np.where(scan_sd[one] == 0.0, 0.015, scan_sd[one])
         try:
-            fit = _top(problem, scan_beta[one], side, scan_alpha[one], None, first)
+            fit = _top(problem, scan_beta[one], side, scan_alpha[one], None, points)
         except ConvergenceError as error:
             failure = error
             continue
@@ -255,18 +268,16 @@ def maximise(problem: Problem, beta: Array, alpha: Array, points: int | None) ->
         raise failure or ConvergenceError(
             "the profile of the likelihood is higher elsewhere than at the maximum found"
         )
-    best = _refine(problem, best, points)
     return replace(best, profile=(scan_sd, scan.log_likelihood))
 
 
-def _refine(problem: Problem, fit: Fit, points: int | None) -> Fit:
+def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], climb: bool) -> Fit:
     """Climb the ladder of quadrature points until the log-likelihood stands still; tell how far it still moved."""
-    ladder = _LADDER[1:] if points is None else (2 * points + 1,)
     for more in ladder:
         parts = (fit.beta[None], fit.sd[None], fit.alpha[None], fit.modes[None])
         now = evaluate(problem, *parts[:3], more, parts[3])
         error = abs(float(now.log_likelihood[0]) - fit.log_likelihood)
-        if points is not None or error < _TOLERANCE * (1.0 + 0.01 * abs(fit.log_likelihood)):
+        if not climb or error < _TOLERANCE * (1.0 + 0.01 * abs(fit.log_likelihood)):
             return replace(fit, quadrature_error=error)
-        fit = replace(_top(problem, *parts, more), quadrature_error=error)
+        fit = replace(_top(problem, *parts, more), quadrature_error=error, profile=fit.profile)
     return fit

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from comfrey.models.counts.result import CountModel
 
@@ -20,6 +20,16 @@ __all__ = ["report"]
 _COLUMNS = ("term", "estimate", "se", "statistic", "df", "p_value", "ci_low", "ci_high")
 
 
+def _quantile(probability: float, df: float) -> float:
+    """Quantile of the t distribution, normal where df is infinite (scipy.stats would take longer to import)."""
+    return float(ndtri(probability) if np.isinf(df) else stdtrit(df, probability))
+
+
+def _two_sided(statistic: float, df: float) -> float:
+    """Two-sided p-value of a normal or t statistic."""
+    return float(2 * (ndtr(-abs(statistic)) if np.isinf(df) else stdtr(df, -abs(statistic))))
+
+
 def coefficient_table(
     terms: tuple[str, ...], beta: Array, covariance: Array, df: float, level: float
 ) -> pd.DataFrame:
@@ -27,8 +37,8 @@ def coefficient_table(
     rows = []
     for j, term in enumerate(terms):
         estimate, se = float(beta[j]), float(np.sqrt(covariance[j, j]))
-        half = float(stats.t.ppf(0.5 + level / 2, df)) * se if df > 0 else np.nan
-        p_value = 2 * float(stats.t.sf(abs(estimate / se), df)) if df > 0 else np.nan
+        half = _quantile(0.5 + level / 2, df) * se if df > 0 else np.nan
+        p_value = _two_sided(estimate / se, df) if df > 0 else np.nan
         rows.append((term, estimate, se, estimate / se, df, p_value, estimate - half, estimate + half))
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
@@ -72,7 +82,7 @@ def report(
         remarks.append("tau2 is zero, the edge of its range: it has no standard error")
     else:
         se_tau2 = float(2 * fit.sd[0] * np.sqrt(fit.covariance[p, p]))
-    half = float(stats.t.ppf(0.5 + level / 2, df)) * np.sqrt(effect["se"] ** 2 + tau2) if k > 1 else np.nan
+    half = _quantile(0.5 + level / 2, df) * np.sqrt(effect["se"] ** 2 + tau2) if k > 1 else np.nan
     nan = float("nan")
     return CountModel(
         measure=measure,
