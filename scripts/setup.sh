@@ -50,7 +50,7 @@ else
     uv=
 fi
 if [ -n "$uv" ]; then
-    VIRTUAL_ENV=$PWD/.venv "$uv" pip install --quiet --require-hashes -r requirements/constraints.txt
+    VIRTUAL_ENV=$PWD/.venv "$uv" pip install --quiet --compile-bytecode --require-hashes -r requirements/constraints.txt
     VIRTUAL_ENV=$PWD/.venv "$uv" pip install --quiet --no-deps --no-build-isolation -e .
 else
     say "uv cannot be had here; pip does it, more slowly"

@@ -20,22 +20,34 @@ from comfrey.errors import (
 
 # Public name -> the module that defines it.
 _DOOR: dict[str, str] = {
+    "CountModel": "comfrey.models.counts",
+    "answer": "comfrey.findings.answer",
+    "build_review": "comfrey.site.build",
+    "check_review": "comfrey.review.folder",
+    "count_model": "comfrey.models.counts",
     "effect_sizes": "comfrey.effects.sizes",
     "measures": "comfrey.effects.registry",
     "pool": "comfrey.models.pooling",
+    "read_review": "comfrey.review.folder",
 }
 
 __all__ = [
     "ComfreyError",
     "ConvergenceError",
+    "CountModel",
     "InputError",
     "MissingExtraError",
     "NotEstimableError",
     "ReviewError",
     "__version__",
+    "answer",
+    "build_review",
+    "check_review",
+    "count_model",
     "effect_sizes",
     "measures",
     "pool",
+    "read_review",
 ]
 
 

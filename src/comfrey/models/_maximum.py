@@ -147,9 +147,7 @@ def _bound(data: Observed, low: float, high: float) -> float:
     return float(s - low) * (1.0 + 1e-9)
 
 
-def _climb(
-    data: Observed, restricted: bool, low: float, high: float, s_low: float, s_high: float
-) -> tuple[float, int]:
+def _climb(data: Observed, restricted: bool, low: float, high: float, s_low: float, s_high: float) -> tuple[float, int]:
     """Root of the score in a bracket: Newton steps, held inside by bisection; to the last digits."""
     if s_high == 0.0:
         return high, 0
@@ -197,8 +195,7 @@ def _settle(
         new = moments(data, inner.ravel())
         shape = inner.shape
         columns = [
-            np.column_stack((a[open_], m.reshape(shape), b[open_]))
-            for a, m, b in zip(before, new, after, strict=True)
+            np.column_stack((a[open_], m.reshape(shape), b[open_])) for a, m, b in zip(before, new, after, strict=True)
         ]
         points = np.column_stack((start, inner, end))
         score = columns[1] - (columns[3] if restricted else columns[5])
