@@ -36,7 +36,7 @@ def forest_figure(finding: Finding, title: str, ends: tuple[str, str] | None = N
     ends : tuple of str, optional
         What the two sides of the axis favour.
     """
-    rows = len(finding.studies) + (3 if finding.k > 1 else 0.4)
+    rows = len(finding.studies) + (3.9 if finding.k > 1 else 0.4)
     figure, ax = new_figure(7.4, _ROW * rows + 1.25, left=3.35, right=1.75, top=0.62, bottom=0.62)
     forest(finding, ax, title=title, ends=ends)
     return figure
@@ -54,8 +54,8 @@ def forest(finding: Finding, ax: Axes, *, title: str, ends: tuple[str, str] | No
     if ratio:
         ax.set_xscale("log")
     ax.set_xlim(low, high)
-    bottom = -len(lines) - (2.4 if finding.k > 1 else 0.1)
-    ax.set_ylim(bottom, 0.7)
+    bottom = -len(lines) - (3.2 if finding.k > 1 else 0.1)
+    ax.set(ylim=(bottom, 0.7), yticks=[])
     _ticks(ax, low, high, finding.scale, ratio=ratio)
     if finding.scale != "percent":
         ax.axvline(1 if ratio else 0, color=COLOURS["muted"], lw=0.9, ls=(0, (1, 2)), zorder=0)
@@ -67,7 +67,7 @@ def forest(finding: Finding, ax: Axes, *, title: str, ends: tuple[str, str] | No
     _heads(ax, finding, title)
     if ends is not None:
         for x, align, text in ((0.0, "left", ends[0]), (1.0, "right", ends[1])):
-            y = -0.42 / (ax.get_position().height * ax.figure.get_figheight())  # type: ignore[union-attr]
+            y = -0.36 / (ax.get_position().height * ax.figure.get_figheight())  # type: ignore[union-attr]
             ax.text(x, y, text, transform=ax.transAxes, ha=align, va="top", fontsize=8.2, color=COLOURS["muted"])
     return ax
 
@@ -152,7 +152,11 @@ def _pooled(ax: Axes, finding: Finding, y: float, limits: tuple[float, float]) -
         text = "95% prediction interval"
     else:
         text = "No prediction interval: " + finding.reasons.get("pi_low", "not computed").split(":")[0]
-    ax.text(label, under, text, va="center", transform=transform, fontsize=8.6, color=COLOURS["muted"])
+    small: dict[str, Any] = {"va": "center", "transform": transform, "fontsize": 8.6, "color": COLOURS["muted"]}
+    ax.text(label, under, text, **small)
+    spread = [f"tau² {finding.tau2:.3f}" if finding.tau2 is not None else ""]
+    spread.append(f"I² {finding.i2:.0f}%" if finding.i2 is not None else "")
+    ax.text(label, under - 0.9, "   ".join(part for part in spread if part), **small)
 
 
 def _arrows(ax: Axes, low: float, high: float, y: float, limits: tuple[float, float]) -> None:

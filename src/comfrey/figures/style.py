@@ -121,15 +121,16 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
 
 
 def to_png(figure: Figure, dpi: int = 200) -> bytes:
-    """Write a figure as PNG bytes on paper colour."""
-    buffer = io.BytesIO()
+    """Write a figure as PNG bytes on paper colour, with a margin around it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image, ImageOps
+
+    figure.set(dpi=dpi, facecolor=COLOURS["paper"])
+    canvas = FigureCanvasAgg(figure)
     with house_style():
-        figure.savefig(
-            buffer,
-            format="png",
-            dpi=dpi,
-            facecolor=COLOURS["paper"],
-            metadata={"Software": None},
-            pil_kwargs={"compress_level": 4},
-        )
-    return buffer.getvalue()
+        canvas.draw()  # type: ignore[no-untyped-call]
+    drawn = Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
+    framed = ImageOps.expand(drawn.convert("RGB"), border=dpi // 8, fill=COLOURS["paper"])
+    out = io.BytesIO()
+    framed.save(out, format="png", compress_level=6)
+    return out.getvalue()

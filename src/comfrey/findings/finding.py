@@ -10,7 +10,7 @@ from comfrey.results import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answers", "Excluded", "Finding", "Interval", "QuestionAnswer", "StudyLine", "TreatmentRow"]
+__all__ = ["Answers", "Excluded", "Finding", "Interval", "Published", "QuestionAnswer", "StudyLine", "TreatmentRow"]
 
 NOT_ASSESSED = "not yet assessed"
 
@@ -59,6 +59,29 @@ class Excluded:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {"row": self.row, "study": self.study, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A pooled result that another review printed: quoted beside our own findings, never counted with them."""
+
+    study: str
+    label: str
+    what: str
+    scale: str
+    result: Interval | None
+    k: int | None
+    n: int | None
+    certainty: str | None
+    remarks: tuple[str, ...]
+    source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, the interval laid flat."""
+        result = self.result or Interval(float("nan"))
+        numbers = {"estimate": result.estimate, "ci_low": result.ci_low, "ci_high": result.ci_high}
+        words = {name: getattr(self, name) for name in ("study", "label", "what", "scale", "k", "n", "certainty")}
+        return plain(words | numbers | {"remarks": self.remarks, "source": self.source})  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +185,8 @@ class QuestionAnswer:
     unused: tuple[Excluded, ...]
     """Rows that no main analysis uses, each with its reason."""
     extras: Mapping[str, Any] = field(default_factory=dict)
+    published: tuple[Published, ...] = ()
+    """What other reviews printed on the question."""
 
     def __post_init__(self) -> None:
         if self.rows_used + len(self.unused) != self.rows_read:
@@ -184,6 +209,7 @@ class QuestionAnswer:
             "rows_used": self.rows_used,
             "analyses": [finding.to_dict() for finding in self.findings],
             "excluded": [row.to_dict() for row in self.unused],
+            "published": [row.to_dict() for row in self.published],
         }
 
 

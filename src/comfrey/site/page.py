@@ -58,6 +58,7 @@ def render_page(review: Review, answers: Answers, pictures: Sequence[Picture]) -
     script = _text("page.js")
     cited = {line.study for question in answers.questions for finding in question.findings for line in finding.studies}
     cited |= {row.study for question in answers.questions for row in question.unused}
+    cited |= {row.study for question in answers.questions for row in question.published}
     studies = sorted((review.studies[name] for name in cited), key=lambda study: (study.label.lower(), study.study))
     html = (
         _environment()

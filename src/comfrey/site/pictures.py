@@ -85,7 +85,7 @@ def plan_pictures(review: Review, answers: Answers) -> Iterator[Plan]:
             yield _groups(review, question, spec)  # type: ignore[arg-type]  # kind tells the type
         elif question.kind in {"mechanisms", "signatures"}:
             yield _directions(question)
-        yield from _forests(question)
+        yield from _forests(review, question)
 
 
 def _plan(
@@ -219,13 +219,27 @@ def _directions(question: QuestionAnswer) -> Plan:
     return _plan(question.id, question.headline, caption, findings, lambda: drawn(False), lambda: drawn(True))
 
 
-def _forests(question: QuestionAnswer) -> Iterator[Plan]:
+def _forests(review: Review, question: QuestionAnswer) -> Iterator[Plan]:
     """Plan a forest plot for each main finding that pools at least two studies."""
-    ends = ("fewer events with the first", "more") if question.kind == "treatments" else None
+    better = {spec.id: getattr(spec, "better", "lower") for spec in review.spec.questions}
     for finding in question.findings:
-        if finding.role == "main" and finding.k >= 2:
-            caption = f"{finding.statement} Model: {finding.model}."
-            yield _plan(finding.id, finding.label, caption, [finding], partial(_forest, finding, ends))
+        if finding.role != "main" or finding.k < 2:
+            continue
+        ends = None
+        if question.kind == "treatments":
+            first, second = (_favours(review, finding, part) for part in (0, 1))
+            ends = (first, second) if better[question.id] == "lower" else (second, first)
+        caption = f"{finding.statement} Model: {finding.model}."
+        yield _plan(finding.id, finding.label, caption, [finding], partial(_forest, finding, ends))
+
+
+def _favours(review: Review, finding: Finding, part: int) -> str:
+    """Label one end of the axis with the treatment that it favours, by its short name where the long one is long."""
+    node = review.treatments.get(finding.group[("treatment", "comparator")[part]])
+    name = finding.label.split(" v ")[part]
+    if node is not None and node.abbreviation and len(name) > 22:
+        name = node.abbreviation
+    return f"favours {words.lower_first(name)}"
 
 
 def _forest(finding: Finding, ends: tuple[str, str] | None) -> Figure:
