@@ -21,7 +21,9 @@ from comfrey.errors import (
 # Public name -> the module that defines it.
 _DOOR: dict[str, str] = {
     "effect_sizes": "comfrey.effects.sizes",
+    "mantel_haenszel": "comfrey.models.stratified",
     "measures": "comfrey.effects.registry",
+    "peto": "comfrey.models.stratified",
     "pool": "comfrey.models.pooling",
 }
 
@@ -34,7 +36,9 @@ __all__ = [
     "ReviewError",
     "__version__",
     "effect_sizes",
+    "mantel_haenszel",
     "measures",
+    "peto",
     "pool",
 ]
 
