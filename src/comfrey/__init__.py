@@ -20,11 +20,16 @@ from comfrey.errors import (
 
 # Public name -> the module that defines it.
 _DOOR: dict[str, str] = {
+    "combine_groups": "comfrey.effects.derivations",
     "effect_sizes": "comfrey.effects.sizes",
     "mantel_haenszel": "comfrey.models.stratified",
+    "mean_sd_from_quantiles": "comfrey.effects.derivations",
     "measures": "comfrey.effects.registry",
     "peto": "comfrey.models.stratified",
     "pool": "comfrey.models.pooling",
+    "pool_many": "comfrey.models.many",
+    "sd_from_interval": "comfrey.effects.derivations",
+    "sd_from_se": "comfrey.effects.derivations",
 }
 
 __all__ = [
@@ -35,11 +40,16 @@ __all__ = [
     "NotEstimableError",
     "ReviewError",
     "__version__",
+    "combine_groups",
     "effect_sizes",
     "mantel_haenszel",
+    "mean_sd_from_quantiles",
     "measures",
     "peto",
     "pool",
+    "pool_many",
+    "sd_from_interval",
+    "sd_from_se",
 ]
 
 

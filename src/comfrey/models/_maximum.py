@@ -10,6 +10,8 @@ an interval therefore bound the score, and the slope of the score, in the whole 
 - ``y'PPy`` at its end is above ``tr P`` at its start (positive throughout), or
 - ``tr PP`` at its start is below ``2 y'PPPy`` at its end (the score falls throughout: one root at most), or
 - ``tr PP`` at its end is above ``2 y'PPPy`` at its start (it rises throughout: no maximum inside), or
+- ``2 y'PPPy / y'PPy`` at its end is above ``tr PP / tr P`` at its start: both fall as tau2 grows (Cauchy-Schwarz), so
+  that ``log(y'PPy / tr P)`` falls throughout and has one root at most, or
 - it lies above ``max v - 2 min v``, where ``log(y'PPy / tr P)`` falls throughout, because the eigenvalues of P lie
 between
   ``1/(max v + tau2)`` and ``1/(min v + tau2)``.
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Certificate", "maximise"]
 
 _RATIO = 1.6  # from one point of the first scan to the next, in min(v) + tau2
-_ROUNDS = 6  # of splitting unsettled intervals
+_ROUNDS = 24  # of splitting unsettled intervals
 _STEPS = 200
 
 
@@ -188,7 +190,7 @@ def _settle(
         b0, b1 = (before.trace, after.trace) if restricted else (before.sum_w, after.sum_w)
         c0, c1 = (before.trace2, after.trace2) if restricted else (before.sum_w2, after.sum_w2)
         one_sign = (before.ypp < b1) | (after.ypp > b0)
-        monotone = (c0 < 2.0 * after.yppp) | (c1 > 2.0 * before.yppp)
+        monotone = (c0 < 2.0 * after.yppp) | (c1 > 2.0 * before.yppp) | (2.0 * after.yppp * b0 > c0 * after.ypp)
         open_ = ~(one_sign | monotone | (start >= max(single_above, 0.0)))
         if not open_.any():
             return True, brackets
