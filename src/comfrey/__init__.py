@@ -22,14 +22,18 @@ from comfrey.errors import (
 _DOOR: dict[str, str] = {
     "combine_groups": "comfrey.effects.derivations",
     "effect_sizes": "comfrey.effects.sizes",
+    "henmi_copas": "comfrey.models.henmi_copas",
+    "location_scale": "comfrey.models.location_scale",
     "mantel_haenszel": "comfrey.models.stratified",
     "mean_sd_from_quantiles": "comfrey.effects.derivations",
     "measures": "comfrey.effects.registry",
+    "permutation_test": "comfrey.models.permutation",
     "peto": "comfrey.models.stratified",
     "pool": "comfrey.models.pooling",
     "pool_many": "comfrey.models.many",
     "sd_from_interval": "comfrey.effects.derivations",
     "sd_from_se": "comfrey.effects.derivations",
+    "subgroups": "comfrey.models.subgroups",
 }
 
 __all__ = [
@@ -42,14 +46,18 @@ __all__ = [
     "__version__",
     "combine_groups",
     "effect_sizes",
+    "henmi_copas",
+    "location_scale",
     "mantel_haenszel",
     "mean_sd_from_quantiles",
     "measures",
+    "permutation_test",
     "peto",
     "pool",
     "pool_many",
     "sd_from_interval",
     "sd_from_se",
+    "subgroups",
 ]
 
 
