@@ -97,6 +97,12 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
     # the middle is taken off so that a large common part of the estimates costs no digits
     middle = float(yi[yi.size // 2]) if X is None else 0.0
     y, v = (yi - middle) / scale, vi / scale**2
+    if not (np.abs(y).max() < 1e140 and v.min() > 1e-250 and v.max() < 1e250):
+        raise InputError(
+            "vi",
+            found=f"variances from {vi.min():g} to {vi.max():g}",
+            expected="values of a size with each other and with yi",
+        )
     basis, triangle = (None, None) if X is None else np.linalg.qr(X)
     data = Observed(y, v, basis)
     found = (

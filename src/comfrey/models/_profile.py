@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
 
+_sum = np.add.reduce  # the method of arrays takes half a microsecond more
+
 __all__ = ["Moments", "Observed", "moments", "moments_at"]
 
 # Above this many numbers in one block, the values of tau2 are taken one after the other (memory stays O(k)).
@@ -68,13 +70,13 @@ def moments_at(data: Observed, tau2: float) -> Moments:
     y, v, _ = data
     w = 1.0 / (v + tau2)
     w2 = w * w
-    s1, s2, s3 = w.sum(), w2.sum(), w2 @ w
+    s1, s2, s3 = _sum(w), _sum(w2), w2 @ w
     residual = y - (w @ y) / s1
     u = w * residual
     wu = w * u
-    share = s2 / s1
+    share, along = s2 / s1, _sum(wu)
     return Moments(
-        u @ residual, u @ u, wu @ u - wu.sum() ** 2 / s1, s1 - share, s2 - 2.0 * s3 / s1 + share * share, s1, s2
+        u @ residual, u @ u, wu @ u - along * along / s1, s1 - share, s2 - 2.0 * s3 / s1 + share * share, s1, s2
     )
 
 
