@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from comfrey.effects.measure import Array
     from comfrey.models._maximum import Certificate
 
-__all__ = ["Fit", "Test", "check_choices", "fit_model", "quantile", "two_sided"]
+__all__ = ["Fit", "Test", "check_choices", "fit_model", "quantile", "two_sided", "typical_variance"]
 
 Test = Literal["z", "t", "hk", "hk-adhoc"]
 TESTS = ("z", "t", "hk", "hk-adhoc")
@@ -97,6 +97,12 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
     # the middle is taken off so that a large common part of the estimates costs no digits
     middle = float(yi[yi.size // 2]) if X is None else 0.0
     y, v = (yi - middle) / scale, vi / scale**2
+    if not (np.abs(y).max() < 1e140 and v.min() > 1e-250 and v.max() < 1e250):
+        raise InputError(
+            "vi",
+            found=f"variances from {vi.min():g} to {vi.max():g}",
+            expected="values of a size with each other and with yi",
+        )
     basis, triangle = (None, None) if X is None else np.linalg.qr(X)
     data = Observed(y, v, basis)
     found = (
@@ -148,3 +154,10 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
         hk_factor=factor,
         certificate=found.certificate,
     )
+
+
+def typical_variance(yi: Array, vi: Array, X: Array | None) -> float:
+    """Typical sampling variance ``(k-p)/tr P`` of Higgins & Thompson, for I2 and H2."""
+    scale = scale_of(vi)
+    data = Observed(yi / scale, vi / scale**2, None if X is None else np.linalg.qr(X)[0])
+    return float((data.k - data.p) / moments_at(data, 0.0).trace) * scale**2

@@ -10,6 +10,8 @@ an interval therefore bound the score, and the slope of the score, in the whole 
 - ``y'PPy`` at its end is above ``tr P`` at its start (positive throughout), or
 - ``tr PP`` at its start is below ``2 y'PPPy`` at its end (the score falls throughout: one root at most), or
 - ``tr PP`` at its end is above ``2 y'PPPy`` at its start (it rises throughout: no maximum inside), or
+- ``2 y'PPPy / y'PPy`` at its end is above ``tr PP / tr P`` at its start: both fall as tau2 grows (Cauchy-Schwarz), so
+  that ``log(y'PPy / tr P)`` falls throughout and has one root at most, or
 - it lies above ``max v - 2 min v``, where ``log(y'PPy / tr P)`` falls throughout, because the eigenvalues of P lie
 between
   ``1/(max v + tau2)`` and ``1/(min v + tau2)``.
@@ -21,6 +23,7 @@ the highest of them is the global one: that is proved, not hoped for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Certificate", "maximise"]
 
-_RATIO = 1.6  # from one point of the first scan to the next, in min(v) + tau2
-_ROUNDS = 6  # of splitting unsettled intervals
+_LOG_RATIO = 0.5  # from one point of the first scan to the next, in log(min(v) + tau2)
+_ROUNDS = 24  # of splitting unsettled intervals
 _STEPS = 200
 
 
@@ -69,10 +72,6 @@ class Certificate:
     global_maximum: bool
 
 
-def _score(m: Moments, restricted: bool) -> Array:
-    return m.ypp - (m.trace if restricted else m.sum_w)
-
-
 def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificate]:
     """Maximise the (restricted) likelihood over tau2 >= 0.
 
@@ -104,33 +103,41 @@ def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificat
     bound = _bound(data, low, high)
     if bound <= 0.0:
         return 0.0, _at_zero(data, restricted, 0, 1, True)
-    count = int(min(400, max(4, np.ceil(np.log1p(bound / low) / np.log(_RATIO)))))
-    grid = low * np.expm1(np.linspace(0.0, np.log1p(bound / low), count + 1))
+    reach = math.log1p(bound / low)
+    count = int(min(400, max(4, math.ceil(reach / _LOG_RATIO))))
+    grid = low * np.expm1(np.arange(count + 1) * (reach / count))
     grid[-1] = bound
     found = moments(data, grid)
-    score = _score(found, restricted)
+    falling = _falling(found, restricted)
+    score = found.ypp - falling
     peaks = [
-        _climb(data, restricted, float(grid[j]), float(grid[j + 1]), float(score[j]), float(score[j + 1]))
-        for j in np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0))
+        _climb(data, restricted, grid[j], grid[j + 1], falling[j] / found.ypp[j], falling[j + 1] / found.ypp[j + 1])
+        for j in np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0)).tolist()
     ]
     settled, extra = _settle(data, restricted, grid, found, high - 2.0 * low, [peak[0] for peak in peaks])
-    for start, end, s0, s1 in extra:
-        peaks.append(_climb(data, restricted, start, end, s0, s1))
+    peaks += [_climb(data, restricted, *bracket) for bracket in extra]
     maxima = [tau2 for tau2, _ in peaks] + ([0.0] if score[0] <= 0 else [])
     steps = sum(count for _, count in peaks)
-    if not maxima:  # the score is zero or rounding hides its sign: take the best point of the scan
+    if not maxima:
         raise ConvergenceError("no maximum of the likelihood was found; the data span too many orders of magnitude")
     best = maxima[0]
     if len(maxima) > 1:
         best = max(maxima, key=lambda tau2: log_likelihood(data, tau2, restricted))
     if best == 0.0:
         return 0.0, _at_zero(data, restricted, steps, len(maxima), settled)
-    gradient = 0.5 * best * float(_score(moments_at(data, best), restricted))
+    last = moments_at(data, best)
+    gradient = 0.5 * best * float(last.ypp - (last.trace if restricted else last.sum_w))
     return best, Certificate(True, steps, gradient, False, len(maxima), settled)
 
 
+def _falling(m: Moments, restricted: bool) -> Array:
+    """Take the part of the score that counts against a larger tau2, ``tr P`` or ``tr W``."""
+    return m.trace if restricted else m.sum_w
+
+
 def _at_zero(data: Observed, restricted: bool, steps: int, maxima: int, settled: bool) -> Certificate:
-    gradient = 0.5 * float(data.v.min()) * float(_score(moments_at(data, 0.0), restricted))
+    m = moments_at(data, 0.0)
+    gradient = 0.5 * float(data.v.min()) * float(m.ypp - _falling(m, restricted))
     return Certificate(True, steps, gradient, True, maxima, settled)
 
 
@@ -142,36 +149,48 @@ def _bound(data: Observed, low: float, high: float) -> float:
     y, _, basis = data
     residual = y - y.mean() if basis is None else y - basis @ (basis.T @ y)
     ratio = float(residual @ residual) / (data.k - data.p)
-    # (low + t)^2 = ratio (high + t), solved for s = low + t
-    s = 0.5 * (ratio + np.sqrt(ratio * ratio + 4.0 * ratio * (high - low)))
-    return float(s - low) * (1.0 + 1e-9)
+    if ratio == 0.0:
+        return 0.0
+    # (low + t)^2 = ratio (high + t), solved for low + t
+    return (0.5 * ratio * (1.0 + math.sqrt(1.0 + 4.0 * (high - low) / ratio)) - low) * (1.0 + 1e-9)
 
 
+<<<<<<< HEAD
 def _climb(data: Observed, restricted: bool, low: float, high: float, s_low: float, s_high: float) -> tuple[float, int]:
     """Root of the score in a bracket: Newton steps, held inside by bisection; to the last digits."""
     if s_high == 0.0:
         return high, 0
     tau2 = low + (high - low) * s_low / (s_low - s_high)
+=======
+def _climb(
+    data: Observed, restricted: bool, low: float, high: float, at_low: float, at_high: float
+) -> tuple[float, int]:
+    """Root of the score in a bracket: Newton on ``tr P / y'PPy``, which is nearly straight, held by the bracket.
+
+    `at_low` and `at_high` are the values of ``tr P / y'PPy`` at the ends, below and above one.
+    """
+    low, high = float(low), float(high)
+    tau2 = low + (high - low) * float((1.0 - at_low) / (at_high - at_low))
+>>>>>>> pairwise
     for step in range(1, _STEPS + 1):
+        if not low < tau2 < high:
+            tau2 = 0.5 * (low + high)
         m = moments_at(data, tau2)
-        score = float(_score(m, restricted))
-        if score > 0:
+        a, c = float(m.ypp), float(m.yppp)
+        b, b2 = (float(m.trace), float(m.trace2)) if restricted else (float(m.sum_w), float(m.sum_w2))
+        if a > b:
             low = tau2
         else:
             high = tau2
-        fall = float(2.0 * m.yppp - (m.trace2 if restricted else m.sum_w2))
-        new = tau2 + score / fall if fall > 0 else 0.5 * (low + high)
-        if not low < new < high:
-            # Newton left the bracket: it is at the root but for rounding, or far from it
-            if abs(new - tau2) <= 1e-14 * tau2 or high - low <= 1e-14 * high:
-                return tau2, step
-            new = 0.5 * (low + high)
-        if abs(new - tau2) <= 4e-16 * new or score == 0.0:
-            return new if score else tau2, step
-        tau2 = new
-    if high - low > 1e-9 * high:
-        raise ConvergenceError(f"the search for tau2 did not end: it lies between {low:g} and {high:g}")
-    return tau2, _STEPS
+        slope = 2.0 * b * c - b2 * a
+        move = (a - b) * a / slope if slope > 0 else math.inf
+        # quadratic: after a step this small the next one is below rounding
+        if move * move * b2 <= 1e-17 * tau2 * b:
+            return tau2 + move, step
+        if high - low <= 1e-15 * high:
+            return tau2, step
+        tau2 += move
+    raise ConvergenceError(f"the search for tau2 did not end: it lies between {low:g} and {high:g}")
 
 
 def _settle(
@@ -186,7 +205,7 @@ def _settle(
         b0, b1 = (before.trace, after.trace) if restricted else (before.sum_w, after.sum_w)
         c0, c1 = (before.trace2, after.trace2) if restricted else (before.sum_w2, after.sum_w2)
         one_sign = (before.ypp < b1) | (after.ypp > b0)
-        monotone = (c0 < 2.0 * after.yppp) | (c1 > 2.0 * before.yppp)
+        monotone = (c0 < 2.0 * after.yppp) | (c1 > 2.0 * before.yppp) | (2.0 * after.yppp * b0 > c0 * after.ypp)
         open_ = ~(one_sign | monotone | (start >= max(single_above, 0.0)))
         if not open_.any():
             return True, brackets
@@ -198,13 +217,14 @@ def _settle(
             np.column_stack((a[open_], m.reshape(shape), b[open_])) for a, m, b in zip(before, new, after, strict=True)
         ]
         points = np.column_stack((start, inner, end))
-        score = columns[1] - (columns[3] if restricted else columns[5])
+        falling = columns[3] if restricted else columns[5]
+        ratio, score = falling / columns[1], columns[1] - falling
         rising = (score[:, :-1] > 0) & (score[:, 1:] <= 0)
         outer = (score[:, 0] > 0) & (score[:, -1] <= 0)  # that root is known already
         for i in np.flatnonzero(rising.sum(axis=1) > outer):
             js = np.flatnonzero(rising[i])
             fresh = [j for j in js if not any(points[i, j] <= root <= points[i, j + 1] for root in roots)]
-            brackets += [(points[i, j], points[i, j + 1], score[i, j], score[i, j + 1]) for j in fresh]
+            brackets += [(points[i, j], points[i, j + 1], ratio[i, j], ratio[i, j + 1]) for j in fresh]
         start, end = points[:, :-1].ravel(), points[:, 1:].ravel()
         before = Moments(*(item[:, :-1].ravel() for item in columns))
         after = Moments(*(item[:, 1:].ravel() for item in columns))

@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
 
+_sum = np.add.reduce  # the method of arrays takes half a microsecond more
+
 __all__ = ["Moments", "Observed", "moments", "moments_at"]
 
 # Above this many numbers in one block, the values of tau2 are taken one after the other (memory stays O(k)).
@@ -64,17 +66,33 @@ def moments_at(data: Observed, tau2: float) -> Moments:
     2.0
     """
     if data.basis is not None:
-        return Moments(*(item[0] for item in moments(data, np.array([tau2]))))
+        return _moments_with_design(data.y, data.v, data.basis, tau2)
     y, v, _ = data
     w = 1.0 / (v + tau2)
     w2 = w * w
-    s1, s2, s3 = w.sum(), w2.sum(), w2 @ w
+    s1, s2, s3 = _sum(w), _sum(w2), w2 @ w
     residual = y - (w @ y) / s1
     u = w * residual
     wu = w * u
-    share = s2 / s1
+    share, along = s2 / s1, _sum(wu)
     return Moments(
-        u @ residual, u @ u, wu @ u - wu.sum() ** 2 / s1, s1 - share, s2 - 2.0 * s3 / s1 + share * share, s1, s2
+        u @ residual, u @ u, wu @ u - along * along / s1, s1 - share, s2 - 2.0 * s3 / s1 + share * share, s1, s2
+    )
+
+
+def _moments_with_design(y: Array, v: Array, basis: Array, tau2: float) -> Moments:
+    w = 1.0 / (v + tau2)
+    once = basis * w[:, None]
+    inverse = np.linalg.inv(once.T @ basis)
+    residual = y - basis @ (inverse @ (once.T @ y))
+    u = w * residual
+    wu = w * u
+    along = once.T @ u
+    twice = once * w[:, None]
+    m2 = inverse @ (once.T @ once)
+    trace2 = w @ w - 2.0 * (inverse * (once.T @ twice)).sum() + (m2 * m2.T).sum()
+    return Moments(
+        u @ residual, u @ u, wu @ u - along @ inverse @ along, w.sum() - np.trace(m2), trace2, w.sum(), w @ w
     )
 
 
