@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "fit_fixed", "maximise"]
 
 _GRID = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-_GRID_TWO = (0.0, 0.1, 0.3, 0.8, 2.0, 5.0)  # for each of two standard deviations
+_GRID_TWO = (0.0, 0.1, 0.4, 1.2, 4.0)  # for each of two standard deviations
+_SCAN_POINTS_TWO = 9  # in each dimension: enough to find the peaks
 _LARGEST_SD = 25.0  # odds or rates that differ e^25-fold between studies: the likelihood is running away
+_CERTAIN = {1: 1e-6, 2: 1e-3}  # the scan over two standard deviations has fewer points, and so more error
 _LADDER = (15, 31, 63, 161, 321)
 _TOLERANCE = 1e-8  # of the log-likelihood, between two steps of the ladder
 
@@ -48,7 +50,8 @@ class Fit:
     `beta` (p,), `sd` (r,), `alpha` (k,) or (0,), `covariance` (p + r, p + r) from the observed information (zero
     rows where a standard deviation is on its boundary), `gradient_norm` the length of the score in units of standard
     errors, `conditional_log_likelihood` that of the counts given the modes of the random effects, `profile` the
-    scanned standard deviations with their log-likelihoods.
+    scanned standard deviations with their log-likelihoods, `own_information` that of the studies' own parameters:
+    (k,), its cross terms with the shared ones (k, s), and that of the shared ones (s, s).
     """
 
     beta: Array
@@ -62,6 +65,7 @@ class Fit:
     quadrature_error: float
     conditional_log_likelihood: float
     profile: tuple[Array, Array]
+    own_information: tuple[Array, Array, Array]
 
 
 def _step(score: Array, hessian: Array) -> tuple[Array, Array]:
@@ -144,17 +148,22 @@ def _scan(problem: Problem, beta: Array, alpha: Array, points: int) -> tuple[Arr
         grid = np.array(list(product(_GRID_TWO, repeat=problem.effects)))
     repeated = [np.repeat(part[None, :], len(grid), axis=0) for part in (beta, alpha)]
     frozen = np.zeros(problem.effects, dtype=bool)
+    points = points if problem.effects == 1 else min(points, _SCAN_POINTS_TWO)
     beta, sd, alpha, now, _ = _climb(problem, repeated[0], grid, repeated[1], None, points, frozen, _ROUGH)
     return beta, sd, alpha, now
 
 
 def _peaks(sd: Array, values: Array) -> list[int]:
-    """Grid points no lower than their neighbours (one standard deviation), or the three highest (two)."""
-    order = np.argsort(-values, kind="stable")
-    if sd.shape[1] > 1:
-        return [int(index) for index in order[:3]]
-    padded = np.concatenate(([-np.inf], values, [-np.inf]))
-    return [int(i) for i in order if padded[i + 1] >= padded[i] - 1e-6 and padded[i + 1] >= padded[i + 2] - 1e-6][:3]
+    """Grid points no lower than their neighbours, the highest first, three at most."""
+    sides = (len(_GRID),) if sd.shape[1] == 1 else (len(_GRID_TWO),) * sd.shape[1]
+    surface = np.where(np.isfinite(values), values, -np.inf).reshape(sides)
+    around = np.pad(surface, 1, constant_values=-np.inf)
+    top = np.ones(sides, dtype=bool)
+    for shift in product((0, 1, 2), repeat=len(sides)):
+        window = around[tuple(slice(s, s + side) for s, side in zip(shift, sides, strict=True))]
+        top &= surface >= window - 1e-6
+    order = np.argsort(-surface.ravel(), kind="stable")
+    return [int(i) for i in order if top.ravel()[i]][:3]
 
 
 def _top(problem: Problem, beta: Array, sd: Array, alpha: Array, modes: Array | None, points: int) -> Fit:
@@ -201,6 +210,11 @@ def _certificate(
         quadrature_error=0.0,
         conditional_log_likelihood=conditional(problem, beta, sd, alpha, now.modes[0]),
         profile=(np.empty((0, problem.effects)), np.empty(0)),
+        own_information=(
+            -now.nuisance_hessian[0],
+            now.nuisance_cross[0][:, inside],
+            -now.hessian[0][np.ix_(inside, inside)],
+        ),
     )
 
 
@@ -264,7 +278,7 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
         if best is None or fit.log_likelihood > best.log_likelihood:
             best = fit
     highest = float(scan.log_likelihood.max())
-    if best is None or best.log_likelihood < highest - 1e-6 * (1.0 + abs(highest)):
+    if best is None or best.log_likelihood < highest - _CERTAIN[problem.effects] * (1.0 + abs(highest)):
         raise failure or ConvergenceError(
             "the profile of the likelihood is higher elsewhere than at the maximum found"
         )
