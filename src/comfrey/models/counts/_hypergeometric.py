@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Hypergeometric"]
 
+_ELEMENTS = 2e6  # numbers held at once, at most, where the whole batch would be more
 Integers = npt.NDArray[np.int64]
 
 
@@ -73,33 +74,44 @@ class Hypergeometric:
 
     def __call__(self, eta: Array) -> Values:
         """Log-likelihood and its two derivatives at log odds ratios `eta` (1, batch, k, nodes)."""
-        values = [self._one(theta) for theta in eta[0]]
-        value, mean, variance = (np.stack([part[i] for part in values])[None] for i in range(3))
-        return value, mean, variance
+        batch, studies, count = eta.shape[1:]
+        at_once = max(1, int(_ELEMENTS / (len(self.log_coefficient) * count)))
+        parts = []
+        for begin in range(0, batch, at_once):
+            theta = eta[0, begin : begin + at_once]
+            flat = self._rows(theta.reshape(-1, count), len(theta))
+            parts.append([part.reshape(1, -1, studies, count) for part in flat])
+        value, first, second = (np.concatenate([part[i] for part in parts], axis=1) for i in range(3))
+        return value, first, second
 
-    def _one(self, theta: Array) -> Values:
-        """Log-likelihood and derivatives at one member of the batch, (k, nodes)."""
-        least, most = self._mean(theta.min(axis=1)), self._mean(theta.max(axis=1))
-        low = np.maximum(self.low, np.floor(least - 10.0 * self._spread(least) - 30.0))
-        high = np.minimum(self.high, np.ceil(most + 10.0 * self._spread(most) + 30.0))
-        centre = np.round(0.5 * (least + most))
+    def _rows(self, theta: Array, batch: int) -> Values:
+        """Log-likelihood and derivatives for rows of log odds ratios (batch * k, nodes)."""
+        tiled = (self.low, self.high, self.events, self.first)
+        floor, ceiling, events, place = (np.tile(part, batch) for part in tiled)
+        shape = (2, batch, len(self.low))
+        ends = np.stack((theta.min(axis=1), theta.max(axis=1))).reshape(shape)
+        mean = self._mean(ends)
+        reach = 10.0 * self._spread(mean) + 30.0
+        low = np.maximum(floor, np.floor(mean - reach)[0].ravel())
+        high = np.minimum(ceiling, np.ceil(mean + reach)[1].ravel())
+        centre = np.round(mean.mean(axis=0)).ravel()
         width = (high - low + 1).astype(np.int64)
         start = np.concatenate(([0], np.cumsum(width)[:-1]))
         step = np.arange(width.sum()) - np.repeat(start, width)
-        place = np.repeat(self.first + (low - self.low).astype(np.int64), width) + step
-        offset = step + np.repeat(low - centre, width)  # j minus centre: small where the mass is
+        place = np.repeat(place + (low - floor).astype(np.int64), width) + step
+        offset = (step + np.repeat(low - centre, width))[:, None]  # j minus centre: small where the mass is
         term = np.repeat(theta, width, axis=0)
-        term *= offset[:, None]
+        term *= offset
         term += self.log_coefficient[place][:, None]
         top = np.maximum.reduceat(term, start, axis=0)
         term -= np.repeat(top, width, axis=0)
         np.exp(term, out=term)
         total = np.add.reduceat(term, start, axis=0)
-        term *= offset[:, None]
+        term *= offset
         first = np.add.reduceat(term, start, axis=0) / total
-        term *= offset[:, None]
+        term *= offset
         second = np.add.reduceat(term, start, axis=0) / total
-        shift = (self.events - centre)[:, None]
+        shift = (events - centre)[:, None]
         return shift * theta - top - np.log(total), shift - first, first * first - second
 
     def saturated(self) -> tuple[Array, Array, float]:
