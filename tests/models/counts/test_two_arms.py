@@ -56,8 +56,8 @@ def test_conditional_exact_agrees_with_metafor():
 
 
 def test_conditional_exact_wald_test_agrees_with_scipy():
-    # The reference has QE_Wld 268.6 (from a numerical Hessian), at odds with its own likelihood ratio of 176.9 and with
-    # 163.2 of the fixed-study model. Here each study's information is the variance by scipy's own distribution.
+    # The reference has QE_Wld 268.6 (from a numerical Hessian), at odds with its own likelihood ratio of 176.9 and
+    # with 163.2 of the fixed-study model. Here each study's information is the variance by scipy's distribution.
     fit = odds("conditional-exact")
     theta, information = [], []
     for x, n1, y, n2 in zip(*TRIALS.values(), strict=True):
@@ -102,7 +102,7 @@ def test_laplace_log_likelihood_is_that_of_metafor():
     # The maximum of the Laplace approximation, found once with Nelder and Mead.
     beta, sd = np.array([[-0.7616489, -4.4972]]), np.sqrt([[0.3198597, 1.8616004]])
     found = max(
-        evaluate(problem, beta + [[0.0, shift]], sd, np.zeros((1, 0)), 1, None).log_likelihood[0]
+        evaluate(problem, beta + np.array([[0.0, shift]]), sd, np.zeros((1, 0)), 1, None).log_likelihood[0]
         for shift in np.linspace(-0.02, 0.02, 41)
     )
     assert found == pytest.approx(REFERENCE["OR_UM.RS"]["loglik"], rel=1e-6)
@@ -311,8 +311,27 @@ def test_large_margins_are_fitted():
 
 
 def test_common_outcomes_are_noted_for_the_approximate_likelihood():
-    assert any("rare events" in note for note in odds("conditional-approximate", SMALL).notes)
+    assert any(
+        "rare events" in note for note in odds("conditional-approximate", {**SMALL, "events_1": [9, 9, 9, 9]}).notes
+    )
     assert not any("rare events" in note for note in odds("conditional-approximate").notes)
+
+
+def test_counts_that_cannot_tell_heterogeneity_say_so():
+    # One event in each study: any tau2 is as likely as none, with another mean to match it.
+    data = {"events_1": [0, 0, 1], "total_1": [10, 20, 30], "events_2": [1, 1, 0], "total_2": [10, 20, 30]}
+    for model in ("conditional-exact", "conditional-approximate"):
+        fit = odds(model, data)
+        assert np.isnan([fit.tau2, fit.pi_low, fit.pi_high]).all()
+        assert any("cannot tell heterogeneity" in note for note in fit.notes)
+        assert fit.estimate == pytest.approx(np.log(1 / 2), rel=1e-6)
+        assert fit.se == pytest.approx(1.5**0.5, rel=1e-6)
+
+
+def test_margins_beyond_memory_are_refused(monkeypatch):
+    monkeypatch.setattr("comfrey.models.counts._hypergeometric._LARGEST", 1000)
+    with pytest.raises(cf.InputError, match=r"total_1: .*2588 tables.*fixed-study"):
+        odds("conditional-exact")
 
 
 def test_default_model_and_reading_scale():

@@ -12,7 +12,11 @@ from comfrey.errors import ConvergenceError
 from comfrey.models.counts._quadrature import Evaluation, Problem, evaluate
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from comfrey.models.counts._kernels import Array
+
+    Mask = npt.NDArray[np.bool_]
 
 __all__ = ["Fit", "fit_fixed", "maximise"]
 
@@ -22,6 +26,7 @@ _SCAN_POINTS_TWO = 9  # in each dimension: enough to find the peaks
 _LARGEST_SD = 25.0  # odds or rates that differ e^25-fold between studies: the likelihood is running away
 _CERTAIN = {1: 1e-6, 2: 1e-3}  # the scan over two standard deviations has fewer points, and so more error
 _LADDER = (15, 31, 63, 161, 321)
+_FLAT = 1e-9  # a gain in log-likelihood, relative, that is none
 _TOLERANCE = 1e-8  # of the log-likelihood, between two steps of the ladder
 
 
@@ -49,8 +54,9 @@ class Fit:
 
     `beta` (p,), `sd` (r,), `alpha` (k,) or (0,), `covariance` (p + r, p + r) from the observed information (zero
     rows where a standard deviation is on its boundary), `gradient_norm` the length of the score in units of standard
-    errors, `conditional_log_likelihood` that of the counts given the modes of the random effects, `profile` the
-    scanned standard deviations with their log-likelihoods, `own_information` that of the studies' own parameters:
+    errors, `conditional_log_likelihood` that of the counts given the modes of the random effects, `flat` tells
+    that the likelihood does not depend on the first standard deviation, `profile` holds the scanned standard
+    deviations with their log-likelihoods, `own_information` that of the studies' own parameters:
     (k,), its cross terms with the shared ones (k, s), and that of the shared ones (s, s).
     """
 
@@ -64,6 +70,7 @@ class Fit:
     points: int
     quadrature_error: float
     conditional_log_likelihood: float
+    flat: bool
     profile: tuple[Array, Array]
     own_information: tuple[Array, Array, Array]
 
@@ -84,7 +91,7 @@ def _climb(
     alpha: Array,
     modes: Array | None,
     points: int,
-    free: Array,
+    free: Mask,
     rules: _Rules,
 ) -> tuple[Array, Array, Array, Evaluation, Array]:
     """Damped Newton steps for a batch of starts; `free` (r,) tells which standard deviations may move.
@@ -209,6 +216,7 @@ def _certificate(
         points=points,
         quadrature_error=0.0,
         conditional_log_likelihood=conditional(problem, beta, sd, alpha, now.modes[0]),
+        flat=False,
         profile=(np.empty((0, problem.effects)), np.empty(0)),
         own_information=(
             -now.nuisance_hessian[0],
@@ -264,6 +272,11 @@ def maximise(problem: Problem, beta: Array, alpha: Array, points: int | None) ->
 def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
     """Scan, climb from the peaks, and hold the best against the scan."""
     scan_beta, scan_sd, scan_alpha, scan = _scan(problem, beta, alpha, points)
+    profile = (scan_sd, scan.log_likelihood)
+    if problem.effects == 1 and np.ptp(scan.log_likelihood[scan_sd[:, 0] <= 1.0]) < 1e-2:
+        zero = _zero(problem, scan_beta[0], np.zeros(1), scan_alpha[0], scan.modes[0], points)
+        if zero is not None and _is_flat(problem, zero):
+            return replace(zero, flat=True, profile=profile)
     best: Fit | None = None
     failure: ConvergenceError | None = None
     for peak in _peaks(scan_sd, scan.log_likelihood):
@@ -282,7 +295,44 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
         raise failure or ConvergenceError(
             "the profile of the likelihood is higher elsewhere than at the maximum found"
         )
-    return replace(best, profile=(scan_sd, scan.log_likelihood))
+    return replace(_plainest(problem, best), profile=profile)
+
+
+def _held(
+    problem: Problem, value: float, beta: Array, sd: Array, alpha: Array, modes: Array, points: int
+) -> tuple[Array, Array, Array, Evaluation, Array]:
+    """Climb with the first standard deviation held at a value."""
+    start = np.concatenate(([value], sd[1:]))
+    free: Mask = np.arange(problem.effects) > 0
+    return _climb(problem, beta[None], start[None], alpha[None], modes[None], points, free, _EXACT)
+
+
+def _zero(problem: Problem, beta: Array, sd: Array, alpha: Array, modes: Array, points: int) -> Fit | None:
+    """Maximum with the first standard deviation at zero, if there is one."""
+    beta, sd, alpha, now, decrement = _held(problem, 0.0, beta, sd, alpha, modes, points)
+    if not decrement[0] < 1e-8:
+        return None
+    return _certificate(problem, beta[0], np.abs(sd[0]), alpha[0], now, float(decrement[0]), points)
+
+
+def _is_flat(problem: Problem, zero: Fit) -> bool:
+    """Tell whether a standard deviation of one is as likely as the maximum at zero."""
+    one = _held(problem, 1.0, zero.beta, zero.sd, zero.alpha, zero.modes, zero.points)[3].log_likelihood[0]
+    return bool(abs(one - zero.log_likelihood) < 1e-6 * (1.0 + abs(zero.log_likelihood)))
+
+
+def _plainest(problem: Problem, fit: Fit) -> Fit:
+    """Take zero for the first standard deviation where it is as likely as the best; tell whether all values are.
+
+    With one event in each study, for example, the likelihood has a ridge: any spread between studies is as likely
+    as none, with another mean to match it.
+    """
+    if fit.sd[0] > 0:
+        zero = _zero(problem, fit.beta, fit.sd, fit.alpha, fit.modes, fit.points)
+        if zero is None or zero.log_likelihood < fit.log_likelihood - _FLAT * (1.0 + abs(fit.log_likelihood)):
+            return fit
+        fit = zero
+    return replace(fit, flat=_is_flat(problem, fit))
 
 
 def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], climb: bool) -> Fit:
@@ -293,5 +343,5 @@ def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], climb: bool) ->
         error = abs(float(now.log_likelihood[0]) - fit.log_likelihood)
         if not climb or error < _TOLERANCE * (1.0 + 0.01 * abs(fit.log_likelihood)):
             return replace(fit, quadrature_error=error)
-        fit = replace(_top(problem, *parts, more), quadrature_error=error, profile=fit.profile)
+        fit = replace(_top(problem, *parts, more), quadrature_error=error, profile=fit.profile, flat=fit.flat)
     return fit

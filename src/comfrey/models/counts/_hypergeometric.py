@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from comfrey.errors import InputError
+
 if TYPE_CHECKING:
     from comfrey.models.counts._kernels import Array, Values
 
 __all__ = ["Hypergeometric"]
 
 _ELEMENTS = 2e6  # numbers held at once, at most, where the whole batch would be more
+_LARGEST = 2e7  # terms of the sums over all tables, held in memory
 Integers = npt.NDArray[np.int64]
 
 
@@ -46,6 +49,14 @@ class Hypergeometric:
         """Prepare the supports from counts (2, k)."""
         x, (n1, n2), m = events[0], totals, events.sum(axis=0)
         low, high = np.maximum(0.0, m - n2), np.minimum(m, n1)
+        size = float((high - low + 1).sum())
+        if size > _LARGEST:
+            raise InputError(
+                "total_1",
+                found=f"{size:.0f} tables",
+                expected=f"margins that allow no more than {_LARGEST:.0e} tables",
+                fix='With counts this large, model="fixed-study" gives the same answer.',
+            )
         parts = []
         for i in range(len(x)):
             j = np.arange(low[i], high[i])

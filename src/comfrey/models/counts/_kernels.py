@@ -79,23 +79,26 @@ class Poisson:
     """
 
     events: Array
-    time: Array
+    log_time: Array
     constant: Array
 
     @classmethod
     def of(cls, events: Array, time: Array) -> Poisson:
         """Store the counts with the constants of their likelihood."""
         constant = xlogy(events, time) - gammaln(events + 1)
-        return cls(*(part[:, None, :, None] for part in (events, time, constant)))
+        with np.errstate(divide="ignore"):
+            log_time = np.log(time)
+        return cls(*(part[:, None, :, None] for part in (events, log_time, constant)))
 
     def __call__(self, eta: Array) -> Values:
         """Log-likelihood and its two derivatives at `eta`."""
-        mean = self.time * np.exp(np.minimum(eta, 600.0))  # beyond 600 the likelihood is nil either way
+        mean = np.exp(np.minimum(eta + self.log_time, 600.0))  # beyond 600 the likelihood is nil either way
         return self.events * eta - mean + self.constant, self.events - mean, -mean
 
     def saturated(self) -> tuple[Array, Array, float]:
         """Observed log rates, their information, and the log-likelihood there."""
-        x, t = self.events[:, 0, :, 0], self.time[:, 0, :, 0]
+        x = self.events[:, 0, :, 0]
         with np.errstate(divide="ignore"):
-            eta = np.log(x / t)
-        return eta, x, float((xlogy(x, x / t) - x + self.constant[:, 0, :, 0]).sum())
+            eta = np.log(x) - self.log_time[:, 0, :, 0]
+        value = np.where(x > 0, x * np.where(x > 0, eta, 0.0), 0.0) - x + self.constant[:, 0, :, 0]
+        return eta, x, float(value.sum())

@@ -72,7 +72,13 @@ def report(
     else:
         tau2 = float(fit.sd[0] ** 2)
         sigma2 = float(fit.sd[1] ** 2) if len(fit.sd) > 1 else nan
-        if tau2 == 0:
+        if fit.flat:
+            tau2 = nan
+            remarks.append(
+                "the likelihood does not depend on tau2: these counts cannot tell heterogeneity; the estimate is "
+                "that without any, and there is no prediction interval"
+            )
+        elif tau2 == 0:
             remarks.append("tau2 is zero, the edge of its range: it has no standard error")
         else:
             se_tau2 = float(2 * fit.sd[0] * np.sqrt(fit.covariance[p, p]))

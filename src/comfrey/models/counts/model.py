@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from comfrey.errors import InputError
 from comfrey.models.counts._beta_binomial import fit_beta_binomial
 from comfrey.models.counts._fit import fit_fixed, maximise
@@ -130,7 +132,7 @@ def count_model(
     >>> round(fit.back_transformed()["estimate"], 2)
     0.41
     """
-    if measure not in _ARGUMENTS:
+    if not isinstance(measure, str) or measure not in _ARGUMENTS:
         raise InputError("measure", found=repr(measure), expected=" or ".join(_ARGUMENTS))
     model = _MODELS[measure][0] if model is None else model
     _check_options(measure, model, coding, test, level, points)
@@ -148,20 +150,20 @@ def count_model(
     return report(fit, setup, tests, measure=measure, model=model, test=test, level=level, time=rates)
 
 
-def _check_options(measure: str, model: str, coding: str, test: str, level: float, points: int | None) -> None:
+def _check_options(measure: str, model: str, coding: str, test: str, level: Any, points: Any) -> None:
     """Refuse options that are unknown, or that do not go together."""
     if model not in _MODELS[measure]:
         fix = None
         if (measure, model) == ("IRR", "conditional-approximate"):
             fix = "For rates the exact conditional likelihood is binomial: there is nothing to approximate."
         raise InputError("model", found=repr(model), expected=" or ".join(_MODELS[measure]), fix=fix)
-    if coding not in CODINGS:
+    if coding not in tuple(CODINGS):
         raise InputError("coding", found=repr(coding), expected=" or ".join(CODINGS))
     if coding != "half" and model not in _WITH_CODING:
         raise InputError("coding", found=repr(coding), expected=f"no coding for the model {model}")
-    if test not in {"z", "t"}:
+    if test not in ("z", "t"):
         raise InputError("test", found=repr(test), expected='"z" or "t"')
-    if not 0 < level < 1:
-        raise InputError("level", found=level, expected="a number between 0 and 1")
-    if points is not None and (points != int(points) or not 5 <= points <= 100):
-        raise InputError("points", found=points, expected="a whole number from 5 to 100")
+    if not isinstance(level, (int, float, np.floating)) or not 0 < level < 1:
+        raise InputError("level", found=repr(level), expected="a number between 0 and 1")
+    if points is not None and (not isinstance(points, (int, np.integer)) or not 5 <= points <= 100):
+        raise InputError("points", found=repr(points), expected="a whole number from 5 to 100")
