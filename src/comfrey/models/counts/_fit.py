@@ -27,6 +27,7 @@ _LARGEST_SD = 25.0  # odds or rates that differ e^25-fold between studies: the l
 _CERTAIN = {1: 1e-6, 2: 1e-3}  # the scan over two standard deviations has fewer points, and so more error
 _LADDER = (15, 31, 63, 161, 321)
 _FLAT = 1e-9  # a gain in log-likelihood, relative, that is none
+_ROUGHEST = 1e-5  # error of the log-likelihood that is let pass at the end of the ladder
 _TOLERANCE = 1e-8  # of the log-likelihood, between two steps of the ladder
 
 
@@ -173,9 +174,11 @@ def _peaks(sd: Array, values: Array) -> list[int]:
     return [int(i) for i in order if top.ravel()[i]][:3]
 
 
-def _top(problem: Problem, beta: Array, sd: Array, alpha: Array, modes: Array | None, points: int) -> Fit:
-    """Climb from one start to a maximum; a standard deviation that falls to zero is held there."""
-    curved = np.ones(problem.effects, dtype=bool)
+def _top(
+    problem: Problem, beta: Array, sd: Array, alpha: Array, modes: Array | None, points: int, *, held: bool = False
+) -> Fit:
+    """Climb from one start to a maximum (all standard deviations `held`, if wanted); one that falls to zero stays."""
+    curved = np.full(problem.effects, not held)
     beta, sd, alpha, now, decrement = _climb(problem, beta, sd, alpha, modes, points, curved, _EXACT)
     if np.abs(sd).max(initial=0.0) > _LARGEST_SD or np.abs(beta).max() > 1e3 or not np.isfinite(decrement).all():
         raise ConvergenceError(
@@ -257,7 +260,7 @@ def maximise(problem: Problem, beta: Array, alpha: Array, points: int | None) ->
     ConvergenceError
         Where no maximum is reached, or the likelihood keeps rising.
     """
-    ladder = _LADDER if points is None else (points,)
+    ladder = _LADDER[: 6 - problem.effects] if points is None else (points,)
     for rung, first in enumerate(ladder):
         try:
             fit = _search(problem, beta, alpha, first)
@@ -274,8 +277,8 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
     scan_beta, scan_sd, scan_alpha, scan = _scan(problem, beta, alpha, points)
     profile = (scan_sd, scan.log_likelihood)
     if problem.effects == 1 and np.ptp(scan.log_likelihood[scan_sd[:, 0] <= 1.0]) < 1e-2:
-        zero = _zero(problem, scan_beta[0], np.zeros(1), scan_alpha[0], scan.modes[0], points)
-        if zero is not None and _is_flat(problem, zero):
+        zero = _top(problem, scan_beta[:1], scan_sd[:1], scan_alpha[:1], None, points, held=True)
+        if _is_flat(problem, zero):
             return replace(zero, flat=True, profile=profile)
     best: Fit | None = None
     failure: ConvergenceError | None = None
@@ -298,27 +301,24 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
     return replace(_plainest(problem, best), profile=profile)
 
 
-def _held(
-    problem: Problem, value: float, beta: Array, sd: Array, alpha: Array, modes: Array, points: int
-) -> tuple[Array, Array, Array, Evaluation, Array]:
-    """Climb with the first standard deviation held at a value."""
-    start = np.concatenate(([value], sd[1:]))
+def _held(problem: Problem, value: float, fit: Fit) -> Fit:
+    """Maximum with the first standard deviation held at a value; not certified."""
+    # Other standard deviations start off zero, where their score is zero by symmetry whatever the likelihood.
+    start = np.concatenate(([value], np.maximum(fit.sd[1:], 0.1)))
     free: Mask = np.arange(problem.effects) > 0
-    return _climb(problem, beta[None], start[None], alpha[None], modes[None], points, free, _EXACT)
-
-
-def _zero(problem: Problem, beta: Array, sd: Array, alpha: Array, modes: Array, points: int) -> Fit | None:
-    """Maximum with the first standard deviation at zero, if there is one."""
-    beta, sd, alpha, now, decrement = _held(problem, 0.0, beta, sd, alpha, modes, points)
+    beta, sd, alpha, now, decrement = _climb(
+        problem, fit.beta[None], start[None], fit.alpha[None], fit.modes[None], fit.points, free, _EXACT
+    )
     if not decrement[0] < 1e-8:
-        return None
-    return _certificate(problem, beta[0], np.abs(sd[0]), alpha[0], now, float(decrement[0]), points)
+        return replace(fit, log_likelihood=-np.inf)
+    sd = np.where(np.abs(sd) < 1e-6, 0.0, np.abs(sd))
+    level = float(now.log_likelihood[0])
+    return replace(fit, beta=beta[0], sd=sd[0], alpha=alpha[0], modes=now.modes[0], log_likelihood=level)
 
 
 def _is_flat(problem: Problem, zero: Fit) -> bool:
     """Tell whether a standard deviation of one is as likely as the maximum at zero."""
-    one = _held(problem, 1.0, zero.beta, zero.sd, zero.alpha, zero.modes, zero.points)[3].log_likelihood[0]
-    return bool(abs(one - zero.log_likelihood) < 1e-6 * (1.0 + abs(zero.log_likelihood)))
+    return abs(_held(problem, 1.0, zero).log_likelihood - zero.log_likelihood) < 1e-6 * (1 + abs(zero.log_likelihood))
 
 
 def _plainest(problem: Problem, fit: Fit) -> Fit:
@@ -328,11 +328,17 @@ def _plainest(problem: Problem, fit: Fit) -> Fit:
     as none, with another mean to match it.
     """
     if fit.sd[0] > 0:
-        zero = _zero(problem, fit.beta, fit.sd, fit.alpha, fit.modes, fit.points)
-        if zero is None or zero.log_likelihood < fit.log_likelihood - _FLAT * (1.0 + abs(fit.log_likelihood)):
+        zero = _held(problem, 0.0, fit)
+        if zero.log_likelihood < fit.log_likelihood - _FLAT * (1.0 + abs(fit.log_likelihood)):
             return fit
-        fit = zero
+        fit = _certified(problem, zero)
     return replace(fit, flat=_is_flat(problem, fit))
+
+
+def _certified(problem: Problem, fit: Fit) -> Fit:
+    """Certificate of a maximum found with a standard deviation held."""
+    now = evaluate(problem, fit.beta[None], fit.sd[None], fit.alpha[None], fit.points, fit.modes[None])
+    return _certificate(problem, fit.beta, fit.sd, fit.alpha, now, fit.gradient_norm**2, fit.points)
 
 
 def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], climb: bool) -> Fit:
@@ -344,4 +350,9 @@ def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], climb: bool) ->
         if not climb or error < _TOLERANCE * (1.0 + 0.01 * abs(fit.log_likelihood)):
             return replace(fit, quadrature_error=error)
         fit = replace(_top(problem, *parts, more), quadrature_error=error, profile=fit.profile, flat=fit.flat)
+    if fit.quadrature_error > _ROUGHEST:
+        raise ConvergenceError(
+            f"the integral over the random effects is not exact enough (error {fit.quadrature_error:.2g} with "
+            f"{fit.points} points): the studies differ by too much (standard deviations {fit.sd.round(2).tolist()})"
+        )
     return fit

@@ -82,6 +82,9 @@ def report(
             remarks.append("tau2 is zero, the edge of its range: it has no standard error")
         else:
             se_tau2 = float(2 * fit.sd[0] * np.sqrt(fit.covariance[p, p]))
+        if fit.quadrature_error > 1e-4:
+            change = f"{fit.quadrature_error:.1g}"
+            remarks.append(f"the log-likelihood moves by {change} when the points are doubled: give more, or none")
         if sigma2 == 0:
             remarks.append("sigma2 is zero, the edge of its range")
         remarks += tests.notes
