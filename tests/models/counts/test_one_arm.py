@@ -267,6 +267,14 @@ def test_studies_of_one_person_cannot_tell_heterogeneity():
     assert fit.estimate == pytest.approx(logit(0.6))
 
 
+def test_too_few_points_are_noted():
+    data = {"cases": [0, 3, 0, 11, 5, 2], "total": [20, 41, 7, 22, 6, 39]}
+    few, enough = cf.count_model("PLO", points=5, **data), cf.count_model("PLO", **data)
+    assert any("points are doubled" in note for note in few.notes)
+    assert not any("points are doubled" in note for note in enough.notes)
+    assert enough.quadrature_error < 1e-7
+
+
 def test_extreme_units_of_time():
     for unit in (1e-290, 1e290):
         fit = cf.count_model("IRLN", events=[3, 5, 29], time=np.array([1.0, 2.0, 1.0]) * unit)

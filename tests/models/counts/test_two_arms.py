@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 from scipy.special import gammaln, logsumexp
 
 import comfrey as cf
+from comfrey.models.counts._fit import held
 from comfrey.models.counts._input import Counts
 from comfrey.models.counts._problems import two_arms
 from comfrey.models.counts._quadrature import evaluate
@@ -173,14 +174,15 @@ def direct_random(parameters, data):
     )
 
 
-def direct_exact(parameters, data):
-    mu, tau = parameters
+def direct_exact(parameters, data, fine=1):
+    (mu, tau), z = parameters, np.linspace(-10, 10, 1200 * fine + 1)
+    log_weight = -0.5 * z**2 + np.log((z[1] - z[0]) / np.sqrt(2 * np.pi))
     total = 0.0
     for x, n, y, m in zip(*data.values(), strict=True):
         j = np.arange(max(0, x + y - m), min(x + y, n) + 1)[:, None]
         log_c = -(gammaln(j + 1) + gammaln(n - j + 1) + gammaln(x + y - j + 1) + gammaln(m - x - y + j + 1))
-        terms = log_c + j * (mu + tau * Z)
-        total += logsumexp(terms[int(x - j[0, 0])] - logsumexp(terms, axis=0) + LOG_WEIGHT)
+        terms = log_c + j * (mu + tau * z)
+        total += logsumexp(terms[int(x - j[0, 0])] - logsumexp(terms, axis=0) + log_weight)
     return total
 
 
@@ -204,6 +206,16 @@ def test_conditional_exact_is_the_maximum_of_the_direct_integral():
     assert fit.log_likelihood == pytest.approx(direct_exact(at, data), abs=1e-7)
     assert abs(gradient @ covariance @ gradient) ** 0.5 < 1e-5
     assert fit.se == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-4)  # second differences, 1e-4 at best
+
+
+def test_enormous_differences_between_studies_are_integrated():
+    # One study without, and one with nothing but, events in arm 1: integrands with a flat part and a sharp edge.
+    data = {"events_1": [5, 20, 31], "total_1": [135, 91, 31], "events_2": [29, 0, 0], "total_2": [47, 76, 25]}
+    fit = odds("conditional-exact", data)
+    assert fit.tau2 > 100
+    at = (fit.estimate, fit.tau2**0.5)
+    assert fit.log_likelihood == pytest.approx(direct_exact(at, data, fine=20), abs=1e-6)
+    assert fit.quadrature_error < 1e-7
 
 
 @pytest.mark.parametrize("coding", ["half", "treatment", "control"])
@@ -233,6 +245,37 @@ def test_random_study_is_the_maximum_of_the_direct_integral():
     assert fit.log_likelihood == pytest.approx(direct_random(at, data), abs=1e-7)
     assert abs(gradient @ covariance @ gradient) ** 0.5 < 1e-5
     assert list(fit.coefficients["se"]) == pytest.approx(list(np.diag(covariance)[:2] ** 0.5), rel=1e-4)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_tau2_interval_ends_where_the_profile_does(model):
+    fit = odds(model)
+    low, high = fit.tau2_interval()
+    assert 0 < low < fit.tau2 < high
+    problem, found = fit._source
+    drop = stats.chi2.ppf(0.95, 1) / 2
+    for end in (low, high):
+        assert held(problem, end**0.5, found).log_likelihood == pytest.approx(fit.log_likelihood - drop, abs=1e-7)
+
+
+def test_tau2_interval_on_the_direct_integral():
+    data = {name: np.array(values)[[1, 4, 5, 6, 9]] for name, values in TRIALS.items()}
+    fit = odds("conditional-exact", data, level=0.9)
+    for end in fit.tau2_interval():
+        best = optimize.minimize_scalar(lambda mu, end=end: -direct_exact((mu, end**0.5), data), bounds=(-2, 1))
+        level = fit.log_likelihood - stats.chi2.ppf(0.9, 1) / 2
+        assert -best.fun == pytest.approx(level, abs=1e-6) or (end == 0 and -best.fun > level)
+
+
+def test_tau2_interval_from_the_edge_and_where_there_is_none():
+    low, high = cf.count_model("IRR", model="fixed-study", **RATES).tau2_interval()
+    assert low == 0
+    assert 0.1 < high < 2
+    with pytest.raises(cf.InputError, match="profile-likelihood"):
+        odds("fixed-study").tau2_interval("q-profile")
+    one = {"events_1": [4], "total_1": [52], "events_2": [11], "total_2": [50]}
+    with pytest.raises(cf.NotEstimableError, match="no tau2"):
+        odds("fixed-study", one).tau2_interval()
 
 
 # Properties.

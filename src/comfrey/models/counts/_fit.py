@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["Fit", "fit_fixed", "maximise"]
+__all__ = ["Fit", "fit_fixed", "held", "maximise"]
 
 _GRID = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _GRID_TWO = (0.0, 0.1, 0.4, 1.2, 4.0)  # for each of two standard deviations
 _SCAN_POINTS_TWO = 9  # in each dimension: enough to find the peaks
 _LARGEST_SD = 25.0  # odds or rates that differ e^25-fold between studies: the likelihood is running away
 _CERTAIN = {1: 1e-6, 2: 1e-3}  # the scan over two standard deviations has fewer points, and so more error
-_LADDER = (15, 31, 63, 161, 321)
+_LADDER = {1: (15, 31, 63, 161, 321, 641), 2: (15, 31, 63, 161)}  # by the number of random effects
 _FLAT = 1e-9  # a gain in log-likelihood, relative, that is none
 _ROUGHEST = 1e-5  # error of the log-likelihood that is let pass at the end of the ladder
 _TOLERANCE = 1e-8  # of the log-likelihood, between two steps of the ladder
@@ -46,7 +46,7 @@ class _Rules:
 
 
 _ROUGH = _Rules(decrement=1e-3, steps=10, halvings=4, slack=1e-4)
-_EXACT = _Rules(decrement=1e-13, steps=100, halvings=20, slack=1e-7)
+_EXACT = _Rules(decrement=1e-13, steps=100, halvings=12, slack=1e-7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,7 @@ def _climb(
     moving = np.concatenate((np.ones(p, dtype=bool), free))
     now = evaluate(problem, beta, sd, alpha, points, modes)
     before = np.full(len(beta), np.inf)
+    stuck: Mask = np.zeros(len(beta), dtype=bool)
     for _ in range(rules.steps):
         score, hessian = now.profiled()
         step, decrement = _step(score[:, moving], hessian[:, moving][:, :, moving])
@@ -115,7 +116,9 @@ def _climb(
             decrement = decrement + (now.nuisance_score**2 / -now.nuisance_hessian).sum(axis=-1)
         else:
             own = np.zeros_like(alpha)
-        going = ~((decrement < rules.decrement) & ((decrement > 0.1 * before) | (decrement < rules.decrement**1.5)))
+        going = ~stuck & ~(
+            (decrement < rules.decrement) & ((decrement > 0.1 * before) | (decrement < rules.decrement**1.5))
+        )
         before = decrement
         if not going.any():
             break
@@ -137,6 +140,7 @@ def _climb(
             if not worse.any():
                 break
             damping = np.where(worse, 0.5 * damping, damping)
+        stuck |= worse  # no step leads up any more: the quadrature is too rough, or this is the top
         beta, sd = beta + damping[:, None] * full[:, :p], sd + damping[:, None] * full[:, p:]
         alpha, now = alpha + damping[:, None] * own, trial
         if np.abs(sd).max(initial=0.0) > _LARGEST_SD or np.abs(beta).max() > 1e3:
@@ -260,11 +264,11 @@ def maximise(problem: Problem, beta: Array, alpha: Array, points: int | None) ->
     ConvergenceError
         Where no maximum is reached, or the likelihood keeps rising.
     """
-    ladder = _LADDER[: 6 - problem.effects] if points is None else (points,)
+    ladder = _LADDER[problem.effects] if points is None else (points,)
     for rung, first in enumerate(ladder):
         try:
             fit = _search(problem, beta, alpha, first)
-            return _refine(problem, fit, ladder[rung + 1 :] if points is None else (2 * points + 1,), points is None)
+            return _refine(problem, fit, (*ladder[rung + 1 :], 2 * ladder[-1] + 1), climb=points is None)
         except ConvergenceError:
             # With few points the likelihood of scattered studies can be too rough to climb: try with more.
             if first == ladder[-1]:
@@ -301,7 +305,7 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
     return replace(_plainest(problem, best), profile=profile)
 
 
-def _held(problem: Problem, value: float, fit: Fit) -> Fit:
+def held(problem: Problem, value: float, fit: Fit) -> Fit:
     """Maximum with the first standard deviation held at a value; not certified."""
     # Other standard deviations start off zero, where their score is zero by symmetry whatever the likelihood.
     start = np.concatenate(([value], np.maximum(fit.sd[1:], 0.1)))
@@ -318,7 +322,7 @@ def _held(problem: Problem, value: float, fit: Fit) -> Fit:
 
 def _is_flat(problem: Problem, zero: Fit) -> bool:
     """Tell whether a standard deviation of one is as likely as the maximum at zero."""
-    return abs(_held(problem, 1.0, zero).log_likelihood - zero.log_likelihood) < 1e-6 * (1 + abs(zero.log_likelihood))
+    return abs(held(problem, 1.0, zero).log_likelihood - zero.log_likelihood) < 1e-6 * (1 + abs(zero.log_likelihood))
 
 
 def _plainest(problem: Problem, fit: Fit) -> Fit:
@@ -328,7 +332,7 @@ def _plainest(problem: Problem, fit: Fit) -> Fit:
     as none, with another mean to match it.
     """
     if fit.sd[0] > 0:
-        zero = _held(problem, 0.0, fit)
+        zero = held(problem, 0.0, fit)
         if zero.log_likelihood < fit.log_likelihood - _FLAT * (1.0 + abs(fit.log_likelihood)):
             return fit
         fit = _certified(problem, zero)
@@ -341,7 +345,7 @@ def _certified(problem: Problem, fit: Fit) -> Fit:
     return _certificate(problem, fit.beta, fit.sd, fit.alpha, now, fit.gradient_norm**2, fit.points)
 
 
-def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], climb: bool) -> Fit:
+def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], *, climb: bool) -> Fit:
     """Climb the ladder of quadrature points until the log-likelihood stands still; tell how far it still moved."""
     for more in ladder:
         parts = (fit.beta[None], fit.sd[None], fit.alpha[None], fit.modes[None])
@@ -349,7 +353,9 @@ def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], climb: bool) ->
         error = abs(float(now.log_likelihood[0]) - fit.log_likelihood)
         if not climb or error < _TOLERANCE * (1.0 + 0.01 * abs(fit.log_likelihood)):
             return replace(fit, quadrature_error=error)
-        fit = replace(_top(problem, *parts, more), quadrature_error=error, profile=fit.profile, flat=fit.flat)
+        fit = replace(fit, quadrature_error=error)
+        if more != ladder[-1]:  # the last rung is there to tell the error
+            fit = replace(_top(problem, *parts, more), quadrature_error=error, profile=fit.profile, flat=fit.flat)
     if fit.quadrature_error > _ROUGHEST:
         raise ConvergenceError(
             f"the integral over the random effects is not exact enough (error {fit.quadrature_error:.2g} with "

@@ -96,7 +96,7 @@ def report(
         pi_low=float(effect["estimate"] - half), pi_high=float(effect["estimate"] + half),
         log_likelihood=fit.log_likelihood, conditional_log_likelihood=fit.conditional_log_likelihood,
         gradient_norm=fit.gradient_norm, boundary=k > 1 and bool((fit.sd == 0).any()),
-        points=fit.points, quadrature_error=fit.quadrature_error,
+        points=fit.points, quadrature_error=fit.quadrature_error, _source=(setup.problem, fit),
     )  # fmt: skip
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from comfrey.errors import InputError, NotEstimableError
+from comfrey.models.counts._interval import profile_interval
 from comfrey.results import Result
+
+if TYPE_CHECKING:
+    from comfrey.models.counts._fit import Fit
+    from comfrey.models.counts._quadrature import Problem
 
 __all__ = ["CountModel"]
 
@@ -96,6 +103,38 @@ class CountModel(Result):
     quadrature_error: float
     excluded: tuple[tuple[int, str], ...] = ()
     notes: tuple[str, ...] = ()
+    _source: tuple[Problem, Fit] | None = None
+
+    def tau2_interval(self, kind: str = "profile-likelihood") -> tuple[float, float]:
+        """Interval for tau2 at the level of the fit.
+
+        The profile likelihood is the only kind here: there is no Q statistic with known distribution to invert.
+
+        Returns
+        -------
+        tuple of float
+            Lower and upper limit; the upper one is infinite where the likelihood sets none.
+
+        Raises
+        ------
+        InputError
+            Another kind.
+        NotEstimableError
+            The fit has no tau2.
+
+        Examples
+        --------
+        >>> from comfrey.models.counts import count_model
+        >>> fit = count_model("PLO", cases=[30, 12, 55, 8, 40], total=[100, 80, 240, 31, 90])
+        >>> low, high = fit.tau2_interval()
+        >>> round(low, 4), round(fit.tau2, 4), round(high, 4)
+        (0.03, 0.1894, 1.1518)
+        """
+        if kind != "profile-likelihood":
+            raise InputError("kind", found=repr(kind), expected='"profile-likelihood"')
+        if self._source is None or np.isnan(self.tau2):
+            raise NotEstimableError("this fit has no tau2: see its notes")
+        return profile_interval(*self._source, self.level)
 
     def back_transformed(self) -> dict[str, float | str]:
         """Estimate and intervals on the scale that people read.
