@@ -127,7 +127,7 @@ def _climb(
         # No step longer than 3 on the logit or log scale: beyond it the quadratic picture means nothing.
         longest = np.maximum(np.abs(full).max(axis=-1), np.abs(own).max(axis=-1, initial=0.0))
         damping = np.minimum(1.0, 3.0 / np.maximum(longest, 3.0))
-        for _ in range(rules.halvings):
+        for attempt in range(rules.halvings + 1):
             trial = evaluate(
                 problem,
                 beta + damping[:, None] * full[:, :p],
@@ -139,8 +139,11 @@ def _climb(
             worse = ~(trial.log_likelihood >= now.log_likelihood - rules.slack * (1.0 + np.abs(now.log_likelihood)))
             if not worse.any():
                 break
-            damping = np.where(worse, 0.5 * damping, damping)
-        stuck |= worse  # no step leads up any more: the quadrature is too rough, or this is the top
+            if attempt >= rules.halvings - 1:  # no step leads up: the quadrature is too rough, or this is the top
+                stuck |= worse
+                damping = np.where(worse, 0.0, damping)
+            else:
+                damping = np.where(worse, 0.5 * damping, damping)
         beta, sd = beta + damping[:, None] * full[:, :p], sd + damping[:, None] * full[:, p:]
         alpha, now = alpha + damping[:, None] * own, trial
         if np.abs(sd).max(initial=0.0) > _LARGEST_SD or np.abs(beta).max() > 1e3:
@@ -179,10 +182,10 @@ def _peaks(sd: Array, values: Array) -> list[int]:
 
 
 def _top(
-    problem: Problem, beta: Array, sd: Array, alpha: Array, modes: Array | None, points: int, *, held: bool = False
+    problem: Problem, beta: Array, sd: Array, alpha: Array, modes: Array | None, points: int, *, hold: bool = False
 ) -> Fit:
-    """Climb from one start to a maximum (all standard deviations `held`, if wanted); one that falls to zero stays."""
-    curved = np.full(problem.effects, not held)
+    """Climb from one start to a maximum (at its standard deviations, with `hold`); one that falls to zero stays."""
+    curved = np.full(problem.effects, not hold)
     beta, sd, alpha, now, decrement = _climb(problem, beta, sd, alpha, modes, points, curved, _EXACT)
     if np.abs(sd).max(initial=0.0) > _LARGEST_SD or np.abs(beta).max() > 1e3 or not np.isfinite(decrement).all():
         raise ConvergenceError(
@@ -281,7 +284,7 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
     scan_beta, scan_sd, scan_alpha, scan = _scan(problem, beta, alpha, points)
     profile = (scan_sd, scan.log_likelihood)
     if problem.effects == 1 and np.ptp(scan.log_likelihood[scan_sd[:, 0] <= 1.0]) < 1e-2:
-        zero = _top(problem, scan_beta[:1], scan_sd[:1], scan_alpha[:1], None, points, held=True)
+        zero = _top(problem, scan_beta[:1], scan_sd[:1], scan_alpha[:1], None, points, hold=True)
         if _is_flat(problem, zero):
             return replace(zero, flat=True, profile=profile)
     best: Fit | None = None
