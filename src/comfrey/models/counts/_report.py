@@ -64,14 +64,16 @@ def report(
     effect = table.iloc[0]
     p, nan = len(fit.beta), float("nan")
     remarks = list(setup.notes)
-    tau2, se_tau2, sigma2 = nan, nan, nan
+    tau2, se_tau2 = nan, nan
+    sigma2 = nan if "baseline" in setup.kinds else None
     if k == 1:
         remarks.append("one study: heterogeneity, and with it the prediction interval, cannot be estimated")
         if test == "t":
             remarks.append("one study leaves no degrees of freedom for a t test or interval")
     else:
         tau2 = float(fit.sd[0] ** 2)
-        sigma2 = float(fit.sd[1] ** 2) if len(fit.sd) > 1 else nan
+        if sigma2 is not None:
+            sigma2 = float(fit.sd[1] ** 2)
         if fit.flat:
             tau2 = nan
             remarks.append(
@@ -92,7 +94,7 @@ def report(
     return _assemble(
         setup, tests, table, remarks, df,
         measure=measure, model=model, test=test, level=level, time=time,
-        tau2=tau2, se_tau2=se_tau2, sigma2=sigma2, rho=nan,
+        tau2=tau2, se_tau2=se_tau2, sigma2=sigma2, rho=None,
         pi_low=float(effect["estimate"] - half), pi_high=float(effect["estimate"] + half),
         log_likelihood=fit.log_likelihood, conditional_log_likelihood=fit.conditional_log_likelihood,
         gradient_norm=fit.gradient_norm, boundary=k > 1 and bool((fit.sd == 0).any()),
@@ -122,7 +124,7 @@ def report_beta_binomial(
     return _assemble(
         setup, tests, table, remarks, df,
         measure="PLO", model=model, test=test, level=level, time=False,
-        tau2=nan, se_tau2=nan, sigma2=nan, rho=fit.rho if k > 1 else nan,
+        tau2=nan, se_tau2=nan, sigma2=None, rho=fit.rho if k > 1 else nan,
         pi_low=low, pi_high=high,
         log_likelihood=fit.log_likelihood, conditional_log_likelihood=nan,
         gradient_norm=fit.gradient_norm, boundary=k > 1 and fit.rho == 0, points=0, quadrature_error=0.0,

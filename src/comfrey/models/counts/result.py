@@ -40,13 +40,15 @@ class CountModel(Result):
     pi_low, pi_high, pi_df : float
         Prediction interval for the effect in a new study, estimate -/+ q sqrt(se^2 + tau2), q from the t distribution
         with `pi_df` degrees of freedom (infinite, thus normal, for test "z"; k - 1 for "t").
-    tau2, se_tau2, sigma2 : float
-        Variance of the effect between studies, its standard error, and the variance of the baseline between studies
-        (random-study models only).
-    rho : float
-        Intraclass correlation (beta-binomial only).
+    tau2, se_tau2 : float
+        Variance of the effect between studies, and its standard error.
+    sigma2 : float or None
+        Variance of the baseline between studies (None but for random-study models).
+    rho : float or None
+        Intraclass correlation (None but for beta-binomial).
     coefficients : DataFrame
-        term, estimate, se, statistic, df, p_value, ci_low, ci_high; the effect first.
+        term, estimate, se, statistic, df, p_value, ci_low, ci_high; the effect first. A random-study model has a
+        second one, the baseline: the mean of the studies' own parameters (with coding "half", midway between arms).
     q_wald, q_wald_p, q_lr, q_lr_p, q_df : float
         Tests that all studies share one effect: Wald and likelihood ratio, chi-square with `q_df` degrees of freedom.
     log_likelihood : float
@@ -86,8 +88,8 @@ class CountModel(Result):
     pi_df: float
     tau2: float
     se_tau2: float
-    sigma2: float
-    rho: float
+    sigma2: float | None
+    rho: float | None
     coefficients: pd.DataFrame
     q_wald: float
     q_wald_p: float
@@ -171,6 +173,7 @@ class CountModel(Result):
         """What was fitted, and what it found about heterogeneity."""
         size = f"{self.n} participants" if self.n is not None else f"{self.time:g} person-time"
         spread = f"rho = {self.rho:.4g}" if self.model == "beta-binomial" else f"tau2 = {self.tau2:.4g}"
+        spread += "" if self.sigma2 is None else f", sigma2 = {self.sigma2:.4g}"
         interval = "normal" if self.test == "z" else f"t with {self.df:g} df"
         lines = [
             f"One-stage {self.measure} model ({self.model}): {self.k} studies, {size}, {self.events} events",
