@@ -249,12 +249,38 @@ def test_a_likelihood_that_keeps_rising_has_no_estimate():
         ({"cases": [1, 2], "total": [5, 5], "time": [1, 2]}, r"time: expected only cases, total"),
         ({"cases": [1, 2], "total": [5, 5], "test": "hk"}, r'test: expected "z" or "t"'),
         ({"cases": [1, 2], "total": [5, 5], "level": 95}, r"level: expected a number between 0 and 1, found 95"),
+        ({"cases": [1, 2], "total": [5, 5], "level": "0.9"}, r"level: .* found '0.9'"),
         ({"cases": [1, 2], "total": [5, 5], "points": 2}, r"points"),
+        ({"cases": [1, 2], "total": [5, 5], "points": [7]}, r"points"),
+        ({"cases": "x", "total": "n", "data": [5]}, r"data: expected a DataFrame or a mapping, found list"),
     ],
 )
 def test_bad_input_is_named(arguments, message):
     with pytest.raises(cf.InputError, match=message):
         cf.count_model("PLO", **arguments)
+
+
+def test_studies_of_one_person_cannot_tell_heterogeneity():
+    fit = cf.count_model("PLO", cases=[1, 0, 1, 0, 1], total=[1] * 5)
+    assert np.isnan([fit.tau2, fit.pi_low]).all()
+    assert any("cannot tell heterogeneity" in note for note in fit.notes)
+    assert fit.estimate == pytest.approx(logit(0.6))
+
+
+def test_too_few_points_are_noted():
+    data = {"cases": [0, 3, 0, 11, 5, 2], "total": [20, 41, 7, 22, 6, 39]}
+    few, enough = cf.count_model("PLO", points=5, **data), cf.count_model("PLO", **data)
+    assert any("points are doubled" in note for note in few.notes)
+    assert not any("points are doubled" in note for note in enough.notes)
+    assert enough.quadrature_error < 1e-7
+
+
+def test_extreme_units_of_time():
+    for unit in (1e-290, 1e290):
+        fit = cf.count_model("IRLN", events=[3, 5, 29], time=np.array([1.0, 2.0, 1.0]) * unit)
+        one = cf.count_model("IRLN", events=[3, 5, 29], time=[1.0, 2.0, 1.0])
+        assert fit.estimate == pytest.approx(one.estimate - np.log(unit), rel=1e-9)
+        assert fit.tau2 == pytest.approx(one.tau2, rel=1e-6)
 
 
 def test_no_rows_and_only_missing_rows():

@@ -12,14 +12,22 @@ from comfrey.errors import ConvergenceError
 from comfrey.models.counts._quadrature import Evaluation, Problem, evaluate
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from comfrey.models.counts._kernels import Array
 
-__all__ = ["Fit", "fit_fixed", "maximise"]
+    Mask = npt.NDArray[np.bool_]
+
+__all__ = ["Fit", "fit_fixed", "held", "maximise"]
 
 _GRID = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-_GRID_TWO = (0.0, 0.1, 0.3, 0.8, 2.0, 5.0)  # for each of two standard deviations
+_GRID_TWO = (0.0, 0.1, 0.4, 1.2, 4.0)  # for each of two standard deviations
+_SCAN_POINTS_TWO = 9  # in each dimension: enough to find the peaks
 _LARGEST_SD = 25.0  # odds or rates that differ e^25-fold between studies: the likelihood is running away
-_LADDER = (15, 31, 63, 161, 321)
+_CERTAIN = {1: 1e-6, 2: 1e-3}  # the scan over two standard deviations has fewer points, and so more error
+_LADDER = {1: (15, 31, 63, 161, 321, 641), 2: (15, 31, 63, 161)}  # by the number of random effects
+_FLAT = 1e-9  # a gain in log-likelihood, relative, that is none
+_ROUGHEST = 1e-5  # error of the log-likelihood that is let pass at the end of the ladder
 _TOLERANCE = 1e-8  # of the log-likelihood, between two steps of the ladder
 
 
@@ -38,7 +46,7 @@ class _Rules:
 
 
 _ROUGH = _Rules(decrement=1e-3, steps=10, halvings=4, slack=1e-4)
-_EXACT = _Rules(decrement=1e-13, steps=100, halvings=20, slack=1e-7)
+_EXACT = _Rules(decrement=1e-13, steps=100, halvings=12, slack=1e-7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,10 @@ class Fit:
 
     `beta` (p,), `sd` (r,), `alpha` (k,) or (0,), `covariance` (p + r, p + r) from the observed information (zero
     rows where a standard deviation is on its boundary), `gradient_norm` the length of the score in units of standard
-    errors, `conditional_log_likelihood` that of the counts given the modes of the random effects, `profile` the
-    scanned standard deviations with their log-likelihoods.
+    errors, `conditional_log_likelihood` that of the counts given the modes of the random effects, `flat` tells
+    that the likelihood does not depend on the first standard deviation, `profile` holds the scanned standard
+    deviations with their log-likelihoods, `own_information` that of the studies' own parameters:
+    (k,), its cross terms with the shared ones (k, s), and that of the shared ones (s, s).
     """
 
     beta: Array
@@ -61,7 +71,9 @@ class Fit:
     points: int
     quadrature_error: float
     conditional_log_likelihood: float
+    flat: bool
     profile: tuple[Array, Array]
+    own_information: tuple[Array, Array, Array]
 
 
 def _step(score: Array, hessian: Array) -> tuple[Array, Array]:
@@ -80,7 +92,7 @@ def _climb(
     alpha: Array,
     modes: Array | None,
     points: int,
-    free: Array,
+    free: Mask,
     rules: _Rules,
 ) -> tuple[Array, Array, Array, Evaluation, Array]:
     """Damped Newton steps for a batch of starts; `free` (r,) tells which standard deviations may move.
@@ -93,6 +105,7 @@ def _climb(
     moving = np.concatenate((np.ones(p, dtype=bool), free))
     now = evaluate(problem, beta, sd, alpha, points, modes)
     before = np.full(len(beta), np.inf)
+    stuck: Mask = np.zeros(len(beta), dtype=bool)
     for _ in range(rules.steps):
         score, hessian = now.profiled()
         step, decrement = _step(score[:, moving], hessian[:, moving][:, :, moving])
@@ -103,7 +116,9 @@ def _climb(
             decrement = decrement + (now.nuisance_score**2 / -now.nuisance_hessian).sum(axis=-1)
         else:
             own = np.zeros_like(alpha)
-        going = ~((decrement < rules.decrement) & ((decrement > 0.1 * before) | (decrement < rules.decrement**1.5)))
+        going = ~stuck & ~(
+            (decrement < rules.decrement) & ((decrement > 0.1 * before) | (decrement < rules.decrement**1.5))
+        )
         before = decrement
         if not going.any():
             break
@@ -112,7 +127,7 @@ def _climb(
         # No step longer than 3 on the logit or log scale: beyond it the quadratic picture means nothing.
         longest = np.maximum(np.abs(full).max(axis=-1), np.abs(own).max(axis=-1, initial=0.0))
         damping = np.minimum(1.0, 3.0 / np.maximum(longest, 3.0))
-        for _ in range(rules.halvings):
+        for attempt in range(rules.halvings + 1):
             trial = evaluate(
                 problem,
                 beta + damping[:, None] * full[:, :p],
@@ -124,7 +139,11 @@ def _climb(
             worse = ~(trial.log_likelihood >= now.log_likelihood - rules.slack * (1.0 + np.abs(now.log_likelihood)))
             if not worse.any():
                 break
-            damping = np.where(worse, 0.5 * damping, damping)
+            if attempt >= rules.halvings - 1:  # no step leads up: the quadrature is too rough, or this is the top
+                stuck |= worse
+                damping = np.where(worse, 0.0, damping)
+            else:
+                damping = np.where(worse, 0.5 * damping, damping)
         beta, sd = beta + damping[:, None] * full[:, :p], sd + damping[:, None] * full[:, p:]
         alpha, now = alpha + damping[:, None] * own, trial
         if np.abs(sd).max(initial=0.0) > _LARGEST_SD or np.abs(beta).max() > 1e3:
@@ -144,22 +163,29 @@ def _scan(problem: Problem, beta: Array, alpha: Array, points: int) -> tuple[Arr
         grid = np.array(list(product(_GRID_TWO, repeat=problem.effects)))
     repeated = [np.repeat(part[None, :], len(grid), axis=0) for part in (beta, alpha)]
     frozen = np.zeros(problem.effects, dtype=bool)
+    points = points if problem.effects == 1 else min(points, _SCAN_POINTS_TWO)
     beta, sd, alpha, now, _ = _climb(problem, repeated[0], grid, repeated[1], None, points, frozen, _ROUGH)
     return beta, sd, alpha, now
 
 
 def _peaks(sd: Array, values: Array) -> list[int]:
-    """Grid points no lower than their neighbours (one standard deviation), or the three highest (two)."""
-    order = np.argsort(-values, kind="stable")
-    if sd.shape[1] > 1:
-        return [int(index) for index in order[:3]]
-    padded = np.concatenate(([-np.inf], values, [-np.inf]))
-    return [int(i) for i in order if padded[i + 1] >= padded[i] - 1e-6 and padded[i + 1] >= padded[i + 2] - 1e-6][:3]
+    """Grid points no lower than their neighbours, the highest first, three at most."""
+    sides = (len(_GRID),) if sd.shape[1] == 1 else (len(_GRID_TWO),) * sd.shape[1]
+    surface = np.where(np.isfinite(values), values, -np.inf).reshape(sides)
+    around = np.pad(surface, 1, constant_values=-np.inf)
+    top = np.ones(sides, dtype=bool)
+    for shift in product((0, 1, 2), repeat=len(sides)):
+        window = around[tuple(slice(s, s + side) for s, side in zip(shift, sides, strict=True))]
+        top &= surface >= window - 1e-6
+    order = np.argsort(-surface.ravel(), kind="stable")
+    return [int(i) for i in order if top.ravel()[i]][:3]
 
 
-def _top(problem: Problem, beta: Array, sd: Array, alpha: Array, modes: Array | None, points: int) -> Fit:
-    """Climb from one start to a maximum; a standard deviation that falls to zero is held there."""
-    curved = np.ones(problem.effects, dtype=bool)
+def _top(
+    problem: Problem, beta: Array, sd: Array, alpha: Array, modes: Array | None, points: int, *, hold: bool = False
+) -> Fit:
+    """Climb from one start to a maximum (at its standard deviations, with `hold`); one that falls to zero stays."""
+    curved = np.full(problem.effects, not hold)
     beta, sd, alpha, now, decrement = _climb(problem, beta, sd, alpha, modes, points, curved, _EXACT)
     if np.abs(sd).max(initial=0.0) > _LARGEST_SD or np.abs(beta).max() > 1e3 or not np.isfinite(decrement).all():
         raise ConvergenceError(
@@ -200,7 +226,13 @@ def _certificate(
         points=points,
         quadrature_error=0.0,
         conditional_log_likelihood=conditional(problem, beta, sd, alpha, now.modes[0]),
+        flat=False,
         profile=(np.empty((0, problem.effects)), np.empty(0)),
+        own_information=(
+            -now.nuisance_hessian[0],
+            now.nuisance_cross[0][:, inside],
+            -now.hessian[0][np.ix_(inside, inside)],
+        ),
     )
 
 
@@ -235,11 +267,11 @@ def maximise(problem: Problem, beta: Array, alpha: Array, points: int | None) ->
     ConvergenceError
         Where no maximum is reached, or the likelihood keeps rising.
     """
-    ladder = _LADDER if points is None else (points,)
+    ladder = _LADDER[problem.effects] if points is None else (points,)
     for rung, first in enumerate(ladder):
         try:
             fit = _search(problem, beta, alpha, first)
-            return _refine(problem, fit, ladder[rung + 1 :] if points is None else (2 * points + 1,), points is None)
+            return _refine(problem, fit, (*ladder[rung + 1 :], 2 * ladder[-1] + 1), climb=points is None)
         except ConvergenceError:
             # With few points the likelihood of scattered studies can be too rough to climb: try with more.
             if first == ladder[-1]:
@@ -250,6 +282,11 @@ def maximise(problem: Problem, beta: Array, alpha: Array, points: int | None) ->
 def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
     """Scan, climb from the peaks, and hold the best against the scan."""
     scan_beta, scan_sd, scan_alpha, scan = _scan(problem, beta, alpha, points)
+    profile = (scan_sd, scan.log_likelihood)
+    if problem.effects == 1 and np.ptp(scan.log_likelihood[scan_sd[:, 0] <= 1.0]) < 1e-2:
+        zero = _top(problem, scan_beta[:1], scan_sd[:1], scan_alpha[:1], None, points, hold=True)
+        if _is_flat(problem, zero):
+            return replace(zero, flat=True, profile=profile)
     best: Fit | None = None
     failure: ConvergenceError | None = None
     for peak in _peaks(scan_sd, scan.log_likelihood):
@@ -264,12 +301,60 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
         if best is None or fit.log_likelihood > best.log_likelihood:
             best = fit
     highest = float(scan.log_likelihood.max())
+<<<<<<< HEAD
     if best is None or best.log_likelihood < highest - 1e-6 * (1.0 + abs(highest)):
         raise failure or ConvergenceError("the profile of the likelihood is higher elsewhere than at the maximum found")
     return replace(best, profile=(scan_sd, scan.log_likelihood))
+=======
+    if best is None or best.log_likelihood < highest - _CERTAIN[problem.effects] * (1.0 + abs(highest)):
+        raise failure or ConvergenceError(
+            "the profile of the likelihood is higher elsewhere than at the maximum found"
+        )
+    return replace(_plainest(problem, best), profile=profile)
+>>>>>>> counts
 
 
-def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], climb: bool) -> Fit:
+def held(problem: Problem, value: float, fit: Fit) -> Fit:
+    """Maximum with the first standard deviation held at a value; not certified."""
+    # Other standard deviations start off zero, where their score is zero by symmetry whatever the likelihood.
+    start = np.concatenate(([value], np.maximum(fit.sd[1:], 0.1)))
+    free: Mask = np.arange(problem.effects) > 0
+    beta, sd, alpha, now, decrement = _climb(
+        problem, fit.beta[None], start[None], fit.alpha[None], fit.modes[None], fit.points, free, _EXACT
+    )
+    if not decrement[0] < 1e-8:
+        return replace(fit, log_likelihood=-np.inf)
+    sd = np.where(np.abs(sd) < 1e-6, 0.0, np.abs(sd))
+    level = float(now.log_likelihood[0])
+    return replace(fit, beta=beta[0], sd=sd[0], alpha=alpha[0], modes=now.modes[0], log_likelihood=level)
+
+
+def _is_flat(problem: Problem, zero: Fit) -> bool:
+    """Tell whether a standard deviation of one is as likely as the maximum at zero."""
+    return abs(held(problem, 1.0, zero).log_likelihood - zero.log_likelihood) < 1e-6 * (1 + abs(zero.log_likelihood))
+
+
+def _plainest(problem: Problem, fit: Fit) -> Fit:
+    """Take zero for the first standard deviation where it is as likely as the best; tell whether all values are.
+
+    With one event in each study, for example, the likelihood has a ridge: any spread between studies is as likely
+    as none, with another mean to match it.
+    """
+    if fit.sd[0] > 0:
+        zero = held(problem, 0.0, fit)
+        if zero.log_likelihood < fit.log_likelihood - _FLAT * (1.0 + abs(fit.log_likelihood)):
+            return fit
+        fit = _certified(problem, zero)
+    return replace(fit, flat=_is_flat(problem, fit))
+
+
+def _certified(problem: Problem, fit: Fit) -> Fit:
+    """Certificate of a maximum found with a standard deviation held."""
+    now = evaluate(problem, fit.beta[None], fit.sd[None], fit.alpha[None], fit.points, fit.modes[None])
+    return _certificate(problem, fit.beta, fit.sd, fit.alpha, now, fit.gradient_norm**2, fit.points)
+
+
+def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], *, climb: bool) -> Fit:
     """Climb the ladder of quadrature points until the log-likelihood stands still; tell how far it still moved."""
     for more in ladder:
         parts = (fit.beta[None], fit.sd[None], fit.alpha[None], fit.modes[None])
@@ -277,5 +362,12 @@ def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], climb: bool) ->
         error = abs(float(now.log_likelihood[0]) - fit.log_likelihood)
         if not climb or error < _TOLERANCE * (1.0 + 0.01 * abs(fit.log_likelihood)):
             return replace(fit, quadrature_error=error)
-        fit = replace(_top(problem, *parts, more), quadrature_error=error, profile=fit.profile)
+        fit = replace(fit, quadrature_error=error)
+        if more != ladder[-1]:  # the last rung is there to tell the error
+            fit = replace(_top(problem, *parts, more), quadrature_error=error, profile=fit.profile, flat=fit.flat)
+    if fit.quadrature_error > _ROUGHEST:
+        raise ConvergenceError(
+            f"the integral over the random effects is not exact enough (error {fit.quadrature_error:.2g} with "
+            f"{fit.points} points): the studies differ by too much (standard deviations {fit.sd.round(2).tolist()})"
+        )
     return fit

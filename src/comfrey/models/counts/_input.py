@@ -48,6 +48,8 @@ def _column(name: str, value: Any, data: Any) -> Array:
         except KeyError:
             names = ", ".join(map(str, data.columns if hasattr(data, "columns") else data))
             raise InputError(name, found=repr(value), expected=f"a column of data ({names})") from None
+        except (TypeError, IndexError):
+            raise InputError("data", found=type(data).__name__, expected="a DataFrame or a mapping") from None
     if isinstance(value, Mapping) or np.ndim(value) != 1:
         raise InputError(name, found=f"{np.ndim(value)} dimensions", expected="one number for each study")
     values = np.empty(len(value))

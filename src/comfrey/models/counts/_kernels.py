@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
+from scipy.special import gammaln, xlogy
 
 Array = npt.NDArray[np.float64]
 Values = tuple[Array, Array, Array]
@@ -24,6 +24,13 @@ class Kernel(Protocol):
 
     def __call__(self, eta: Array) -> Values:
         """Log-likelihood and its two derivatives at `eta`, each of the shape of `eta`."""
+        ...
+
+    def saturated(self) -> tuple[Array, Array, float]:
+        """Predictors (arms, studies) with a free value for each count, their information, and the log-likelihood.
+
+        Where the best predictor is infinite, it is given as such, with information zero.
+        """
         ...
 
 
@@ -53,6 +60,14 @@ class Binomial:
         value = self.cases * eta - self.total * (np.maximum(eta, 0.0) + np.log1p(small)) + self.constant
         return value, self.cases - self.total * probability, -self.total * small / denominator**2
 
+    def saturated(self) -> tuple[Array, Array, float]:
+        """Observed logits, their information, and the log-likelihood there."""
+        x, n = self.cases[:, 0, :, 0], self.total[:, 0, :, 0]
+        with np.errstate(divide="ignore"):
+            eta = np.log(x) - np.log(n - x)
+        value = xlogy(x, x / n) + xlogy(n - x, 1 - x / n) + self.constant[:, 0, :, 0]
+        return eta, x * (n - x) / n, float(value.sum())
+
 
 @dataclass(frozen=True, slots=True)
 class Poisson:
@@ -64,16 +79,26 @@ class Poisson:
     """
 
     events: Array
-    time: Array
+    log_time: Array
     constant: Array
 
     @classmethod
     def of(cls, events: Array, time: Array) -> Poisson:
         """Store the counts with the constants of their likelihood."""
-        constant = events * np.log(time) - gammaln(events + 1)
-        return cls(*(part[:, None, :, None] for part in (events, time, constant)))
+        constant = xlogy(events, time) - gammaln(events + 1)
+        with np.errstate(divide="ignore"):
+            log_time = np.log(time)
+        return cls(*(part[:, None, :, None] for part in (events, log_time, constant)))
 
     def __call__(self, eta: Array) -> Values:
         """Log-likelihood and its two derivatives at `eta`."""
-        mean = self.time * np.exp(np.minimum(eta, 600.0))  # beyond 600 the likelihood is nil either way
+        mean = np.exp(np.minimum(eta + self.log_time, 600.0))  # beyond 600 the likelihood is nil either way
         return self.events * eta - mean + self.constant, self.events - mean, -mean
+
+    def saturated(self) -> tuple[Array, Array, float]:
+        """Observed log rates, their information, and the log-likelihood there."""
+        x = self.events[:, 0, :, 0]
+        with np.errstate(divide="ignore"):
+            eta = np.log(x) - self.log_time[:, 0, :, 0]
+        value = np.where(x > 0, x * np.where(x > 0, eta, 0.0), 0.0) - x + self.constant[:, 0, :, 0]
+        return eta, x, float(value.sum())

@@ -223,13 +223,15 @@ def _derivatives(
             hessian[..., i, j] = hessian[..., j, i] = part
     score = np.stack(mean, axis=-1)
     own = slice(shared, None) if problem.nuisance is not None else slice(0, 0)
+    own_hessian = hessian[..., own, own].reshape(batch, -1)
     return Evaluation(
         log_likelihood=log_likelihood,
         score=score[..., :shared].sum(axis=1),
         hessian=hessian[..., :shared, :shared].sum(axis=1),
         modes=modes,
         nuisance_score=score[..., own].reshape(batch, -1),
-        nuisance_hessian=hessian[..., own, own].reshape(batch, -1),
+        # A study whose counts do not touch its own parameter leaves it where it is.
+        nuisance_hessian=np.where(own_hessian == 0.0, -1.0, own_hessian),
         nuisance_cross=hessian[..., shared:, :shared].reshape(batch, -1, shared)
         if problem.nuisance is not None
         else np.empty((batch, 0, shared)),

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from comfrey.errors import InputError, NotEstimableError
+from comfrey.errors import InputError
+from comfrey.models.counts._beta_binomial import fit_beta_binomial
 from comfrey.models.counts._fit import fit_fixed, maximise
-from comfrey.models.counts._input import Counts, read_counts
-from comfrey.models.counts._kernels import Array, Binomial, Poisson
-from comfrey.models.counts._quadrature import Problem
-from comfrey.models.counts._report import report
+from comfrey.models.counts._heterogeneity import heterogeneity
+from comfrey.models.counts._input import read_counts
+from comfrey.models.counts._problems import CODINGS, one_arm, two_arms
+from comfrey.models.counts._report import report, report_beta_binomial
 
 if TYPE_CHECKING:
     from comfrey.models.counts.result import CountModel
@@ -24,12 +25,22 @@ _ARGUMENTS = {
     "OR": [("events_1", "total_1"), ("events_2", "total_2")],
     "IRR": [("events_1", "time_1"), ("events_2", "time_2")],
 }
+# The first model of each measure is its default.
+_MODELS = {
+    "PLO": ("binomial-normal", "beta-binomial"),
+    "IRLN": ("poisson-normal",),
+    "OR": ("conditional-exact", "fixed-study", "random-study", "conditional-approximate"),
+    "IRR": ("conditional-exact", "fixed-study", "random-study"),
+}
+_WITH_CODING = ("fixed-study", "random-study")
 
 
 def count_model(
     measure: str,
     *,
     data: Any = None,
+    model: str | None = None,
+    coding: str = "half",
     test: str = "z",
     level: float = 0.95,
     points: int | None = None,
@@ -38,42 +49,61 @@ def count_model(
     r"""Pool counts in one stage, by the likelihood of the counts themselves.
 
     The counts of study i are binomial or Poisson given the study's own effect, and the effects are normal between
-    studies [1]_:
+    studies [1]_; for a proportion
 
     .. math:: x_i \mid \theta_i \sim \mathrm{Bin}(n_i, \mathrm{logit}^{-1}\theta_i), \qquad
               \theta_i \sim N(\mu, \tau^2)
 
-    so that no study needs a continuity correction. The likelihood is integrated by adaptive Gauss-Hermite quadrature
-    and maximised (maximum likelihood); standard errors come from the observed information in all parameters.
+    so that no study needs a continuity correction. For two arms, with :math:`c_1 - c_2 = 1`,
+
+    .. math:: \mathrm{logit}\,p_{i1} = \alpha_i + c_1\theta_i, \qquad \mathrm{logit}\,p_{i2} = \alpha_i + c_2\theta_i
+
+    and the models differ in what they do with :math:`\alpha_i` [2]_. The likelihood is integrated by adaptive
+    Gauss-Hermite quadrature and maximised; standard errors come from the observed information in all parameters.
 
     Parameters
     ----------
-    measure : {"PLO", "IRLN"}
-        Logit proportion (`cases`, `total`) or log rate (`events`, `time`).
+    measure : {"PLO", "IRLN", "OR", "IRR"}
+        Logit proportion (`cases`, `total`), log rate (`events`, `time`), log odds ratio (`events_1`, `total_1`,
+        `events_2`, `total_2`) or log rate ratio (`events_1`, `time_1`, `events_2`, `time_2`).
     data : DataFrame or mapping, optional
         Then the counts may be column names.
+    model : str, optional
+        PLO: "binomial-normal" (default), or "beta-binomial" (proportions beta distributed between studies; the
+        estimate is the logit of their mean, and the spread is the intraclass correlation `rho`) [3]_.
+        OR and IRR:
+
+        - "conditional-exact" (default): given the events of both arms together, :math:`\alpha_i` drops out: the
+          noncentral hypergeometric distribution for OR, the binomial for IRR.
+        - "conditional-approximate" (OR): the same with a binomial in place of the hypergeometric; for rare events.
+        - "fixed-study": each :math:`\alpha_i` is a parameter of its own, profiled out.
+        - "random-study": the :math:`\alpha_i` are normal as well, independent of the effects.
+    coding : {"half", "treatment", "control"}
+        Fixed-study and random-study only: how the random effect enters the arms, :math:`(c_1, c_2)` = (1/2, -1/2),
+        (1, 0) or (0, -1). The models differ: only "half" gives both arms the same variance.
     test : {"z", "t"}
         Reference distribution of test and intervals: normal, or t with k - 1 degrees of freedom. Both the confidence
         and the prediction interval use it.
     level : float
         Of the intervals, between 0 and 1.
     points : int, optional
-        Quadrature points (5 or more). Left out, they start at 15 and are doubled until the log-likelihood stands
-        still.
+        Quadrature points in each dimension (5 to 100). Left out, they start at 15 and grow until the log-likelihood
+        stands still; where more than 100 would be needed, the rule changes to one for skewed integrands.
     **counts
         One array (or column name) for each count and denominator, one value a study.
 
     Returns
     -------
     CountModel
-        On the scale of analysis (logit, log).
+        On the scale of analysis (logit, log). Studies without events stay in wherever the likelihood has use for
+        them; the others are in `excluded`.
 
     Raises
     ------
     InputError
         An argument cannot be used as given.
     NotEstimableError
-        No study, no event at all, or nothing but events.
+        No study, or counts that put the estimate at infinity.
     ConvergenceError
         No maximum was reached: there is no number to give.
 
@@ -82,6 +112,10 @@ def count_model(
     .. [1] Stijnen T, Hamza TH, Ozdemir P. Random effects meta-analysis of event outcome in the framework of the
        generalized linear mixed model with applications in sparse data. Stat Med 2010;29:3046-3067.
        doi:10.1002/sim.4040
+    .. [2] Jackson D, Law M, Stijnen T, Viechtbauer W, White IR. A comparison of seven random-effects models for
+       meta-analyses that estimate the summary odds ratio. Stat Med 2018;37:1059-1085. doi:10.1002/sim.7588
+    .. [3] Kuss O. Statistical methods for meta-analyses including information from studies without any events.
+       Stat Med 2015;34:1097-1116. doi:10.1002/sim.6383
 
     Examples
     --------
@@ -90,37 +124,46 @@ def count_model(
     (-1.1965, 0.0191)
     >>> round(fit.back_transformed()["estimate"], 3)
     0.232
+
+    A study without events in one arm needs no correction:
+
+    >>> arms = {"events_1": [0, 4, 9], "total_1": [40, 52, 81], "events_2": [3, 11, 14], "total_2": [41, 50, 80]}
+    >>> fit = count_model("OR", model="conditional-exact", **arms)
+    >>> round(fit.back_transformed()["estimate"], 2)
+    0.41
     """
-    if measure not in _ARGUMENTS:
+    if not isinstance(measure, str) or measure not in _ARGUMENTS:
         raise InputError("measure", found=repr(measure), expected=" or ".join(_ARGUMENTS))
-    if test not in {"z", "t"}:
-        raise InputError("test", found=repr(test), expected='"z" or "t"')
-    if not 0 < level < 1:
-        raise InputError("level", found=level, expected="a number between 0 and 1")
-    if points is not None and (points != int(points) or not 5 <= points <= 200):
-        raise InputError("points", found=points, expected="a whole number from 5 to 200")
+    model = _MODELS[measure][0] if model is None else model
+    _check_options(measure, model, coding, test, level, points)
     rates = measure in {"IRLN", "IRR"}
     given = read_counts(_ARGUMENTS[measure], counts, data, time=rates)
-    problem, beta, model = _one_arm(measure, given)
-    alone = problem.studies == 1
-    fit = fit_fixed(problem, beta, np.zeros(0)) if alone else maximise(problem, beta, np.zeros(0), points)
-    return report(fit, given, measure=measure, model=model, test=test, level=level, time=rates)
+    single = measure in {"PLO", "IRLN"}
+    setup = one_arm(given, rates=rates) if single else two_arms(given, model, coding, rates=rates)
+    tests = heterogeneity(setup, points)
+    if model == "beta-binomial":
+        return report_beta_binomial(fit_beta_binomial(given), setup, tests, model=model, test=test, level=level)
+    if setup.problem.studies == 1:
+        fit = fit_fixed(setup.problem, setup.beta, setup.alpha)
+    else:
+        fit = maximise(setup.problem, setup.beta, setup.alpha, points)
+    return report(fit, setup, tests, measure=measure, model=model, test=test, level=level, time=rates)
 
 
-def _one_arm(measure: str, given: Counts) -> tuple[Problem, Array, str]:
-    """Set up the problem for single proportions or rates, with a start for its coefficient."""
-    events, size = given.events.sum(), given.size.sum()
-    if events == 0:
-        raise NotEstimableError("no study has an event: the log odds or log rate has no finite estimate")
-    studies = given.events.shape[1]
-    shape = {"offset": np.zeros((1, studies)), "design": np.ones((1, studies, 1)), "loadings": np.ones((1, 1))}
-    if measure == "IRLN":
-        return (
-            Problem(Poisson.of(given.events, given.size), **shape),
-            np.array([np.log(events / size)]),
-            "poisson-normal",
-        )
-    if events == size:
-        raise NotEstimableError("every participant of every study has the event: the log odds has no finite estimate")
-    start = np.array([np.log(events / (size - events))])
-    return Problem(Binomial.of(given.events, given.size), **shape), start, "binomial-normal"
+def _check_options(measure: str, model: str, coding: str, test: str, level: Any, points: Any) -> None:
+    """Refuse options that are unknown, or that do not go together."""
+    if model not in _MODELS[measure]:
+        fix = None
+        if (measure, model) == ("IRR", "conditional-approximate"):
+            fix = "For rates the exact conditional likelihood is binomial: there is nothing to approximate."
+        raise InputError("model", found=repr(model), expected=" or ".join(_MODELS[measure]), fix=fix)
+    if coding not in tuple(CODINGS):
+        raise InputError("coding", found=repr(coding), expected=" or ".join(CODINGS))
+    if coding != "half" and model not in _WITH_CODING:
+        raise InputError("coding", found=repr(coding), expected=f"no coding for the model {model}")
+    if test not in ("z", "t"):
+        raise InputError("test", found=repr(test), expected='"z" or "t"')
+    if not isinstance(level, (int, float, np.floating)) or not 0 < level < 1:
+        raise InputError("level", found=repr(level), expected="a number between 0 and 1")
+    if points is not None and (not isinstance(points, (int, np.integer)) or not 5 <= points <= 100):
+        raise InputError("points", found=repr(points), expected="a whole number from 5 to 100")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from comfrey.errors import InputError, NotEstimableError
+from comfrey.models.counts._interval import profile_interval
 from comfrey.results import Result
+
+if TYPE_CHECKING:
+    from comfrey.models.counts._fit import Fit
+    from comfrey.models.counts._quadrature import Problem
 
 __all__ = ["CountModel"]
 
@@ -33,13 +40,15 @@ class CountModel(Result):
     pi_low, pi_high, pi_df : float
         Prediction interval for the effect in a new study, estimate -/+ q sqrt(se^2 + tau2), q from the t distribution
         with `pi_df` degrees of freedom (infinite, thus normal, for test "z"; k - 1 for "t").
-    tau2, se_tau2, sigma2 : float
-        Variance of the effect between studies, its standard error, and the variance of the baseline between studies
-        (random-study models only).
-    rho : float
-        Intraclass correlation (beta-binomial only).
+    tau2, se_tau2 : float
+        Variance of the effect between studies, and its standard error.
+    sigma2 : float or None
+        Variance of the baseline between studies (None but for random-study models).
+    rho : float or None
+        Intraclass correlation (None but for beta-binomial).
     coefficients : DataFrame
-        term, estimate, se, statistic, df, p_value, ci_low, ci_high; the effect first.
+        term, estimate, se, statistic, df, p_value, ci_low, ci_high; the effect first. A random-study model has a
+        second one, the baseline: the mean of the studies' own parameters (with coding "half", midway between arms).
     q_wald, q_wald_p, q_lr, q_lr_p, q_df : float
         Tests that all studies share one effect: Wald and likelihood ratio, chi-square with `q_df` degrees of freedom.
     log_likelihood : float
@@ -79,8 +88,8 @@ class CountModel(Result):
     pi_df: float
     tau2: float
     se_tau2: float
-    sigma2: float
-    rho: float
+    sigma2: float | None
+    rho: float | None
     coefficients: pd.DataFrame
     q_wald: float
     q_wald_p: float
@@ -96,6 +105,38 @@ class CountModel(Result):
     quadrature_error: float
     excluded: tuple[tuple[int, str], ...] = ()
     notes: tuple[str, ...] = ()
+    _source: tuple[Problem, Fit] | None = None
+
+    def tau2_interval(self, kind: str = "profile-likelihood") -> tuple[float, float]:
+        """Interval for tau2 at the level of the fit.
+
+        The profile likelihood is the only kind here: there is no Q statistic with known distribution to invert.
+
+        Returns
+        -------
+        tuple of float
+            Lower and upper limit; the upper one is infinite where the likelihood sets none.
+
+        Raises
+        ------
+        InputError
+            Another kind.
+        NotEstimableError
+            The fit has no tau2.
+
+        Examples
+        --------
+        >>> from comfrey.models.counts import count_model
+        >>> fit = count_model("PLO", cases=[30, 12, 55, 8, 40], total=[100, 80, 240, 31, 90])
+        >>> low, high = fit.tau2_interval()
+        >>> round(low, 4), round(fit.tau2, 4), round(high, 4)
+        (0.03, 0.1894, 1.1518)
+        """
+        if kind != "profile-likelihood":
+            raise InputError("kind", found=repr(kind), expected='"profile-likelihood"')
+        if self._source is None or np.isnan(self.tau2):
+            raise NotEstimableError("this fit has no tau2: see its notes")
+        return profile_interval(*self._source, self.level)
 
     def back_transformed(self) -> dict[str, float | str]:
         """Estimate and intervals on the scale that people read.
@@ -132,6 +173,7 @@ class CountModel(Result):
         """What was fitted, and what it found about heterogeneity."""
         size = f"{self.n} participants" if self.n is not None else f"{self.time:g} person-time"
         spread = f"rho = {self.rho:.4g}" if self.model == "beta-binomial" else f"tau2 = {self.tau2:.4g}"
+        spread += "" if self.sigma2 is None else f", sigma2 = {self.sigma2:.4g}"
         interval = "normal" if self.test == "z" else f"t with {self.df:g} df"
         lines = [
             f"One-stage {self.measure} model ({self.model}): {self.k} studies, {size}, {self.events} events",
