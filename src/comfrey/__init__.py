@@ -19,7 +19,10 @@ from comfrey.errors import (
 )
 
 # Public name -> the module that defines it.
-_DOOR: dict[str, str] = {}
+_DOOR: dict[str, str] = {
+    "multilevel": "comfrey.models.multilevel.fit",
+    "sampling_covariance": "comfrey.models.multilevel.sampling",
+}
 
 __all__ = [
     "ComfreyError",
@@ -29,6 +32,8 @@ __all__ = [
     "NotEstimableError",
     "ReviewError",
     "__version__",
+    "multilevel",
+    "sampling_covariance",
 ]
 
 

@@ -1,0 +1,1 @@
+"""Statistical models: arrays in, frozen results out."""
