@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from comfrey.errors import ConvergenceError
+from comfrey.errors import ConvergenceError, NotEstimableError
 from comfrey.models.multilevel._blocks import BlockEngine, cell_offsets
-from comfrey.models.multilevel._crossed import CrossedEngine, is_low_rank
+from comfrey.models.multilevel._crossed import SMALL, CrossedEngine, cost
 from comfrey.models.multilevel._grouping import Floats, Ints, connected
 from comfrey.models.multilevel._likelihood import Engine, Profile, profile
 from comfrey.models.multilevel._nested import NestedEngine, chain, partition
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from comfrey.models.multilevel._terms import Term
     from comfrey.models.multilevel.sampling import SamplingCovariance
+
+
+LARGEST = 1e13  # operations of one factorisation: beyond it a fit would take days
+ROOM = 4e8  # numbers in the dense covariance of linked rows: 3 GB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,10 +128,8 @@ def make_problem(
     engine: Engine
     if order is not None:
         engine = NestedEngine(data, scaled, terms, order)
-    elif is_low_rank(terms, scaled, components):
-        engine = CrossedEngine(data, scaled, terms)
     else:
-        engine = BlockEngine(data, scaled, terms, components)
+        engine = _general_engine(data, scaled, terms, components)
     unit = typical / scale**2
     excess = spread / scale**2 - float(np.mean(scaled.variances))
     total = max(excess, 0.1 * unit) / max(len(terms), 1)
@@ -147,6 +149,24 @@ def make_problem(
         triangle,
         residual,
     )
+
+
+def _general_engine(
+    data: Floats, covariance: SamplingCovariance, terms: tuple[Term, ...], components: Ints
+) -> Engine:
+    """Choose between the groups of crossed terms and dense sets of linked rows."""
+    sizes = np.bincount(components).astype(float)
+    crossed = cost(terms, covariance)
+    if sizes.max() > SMALL and crossed < float(np.sum(sizes**3)):
+        if crossed <= LARGEST:
+            return CrossedEngine(data, covariance, terms)
+    elif float(np.sum(sizes**2)) <= ROOM:
+        return BlockEngine(data, covariance, terms, components)
+    message = (
+        f"These random effects link {int(sizes.max())} effects with each other, which is more than can be computed. "
+        "Use fewer crossed groups."
+    )
+    raise NotEstimableError(message)
 
 
 def starts(problem: Problem) -> list[Floats]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["multilevel"]
 
+LARGEST_EFFECT = 1e150
+
 
 def multilevel(
     yi: Any,
@@ -119,6 +121,7 @@ def multilevel(
     k = y.size
     if k == 0:
         raise NotEstimableError("There are no effects to pool: yi is empty.")
+    _check_size(y)
     covariance = as_sampling_covariance(vi_or_V, data, k)
     design = read_design(moderators, data, k)
     p = len(design.names)
@@ -134,6 +137,14 @@ def multilevel(
         message = "Containment leaves no degrees of freedom: a term has no more groups than there are coefficients."
         raise NotEstimableError(message)
     return _assemble(problem, design, data, df, method, test, level)
+
+
+def _check_size(y: Floats) -> None:
+    """Refuse effects whose squares are not numbers any more."""
+    large = np.flatnonzero(np.abs(y) > LARGEST_EFFECT)
+    if large.size:
+        row = int(large[0])
+        raise InputError("yi", found=float(y[row]), expected=f"an effect below {LARGEST_EFFECT:g}", row=row)
 
 
 def _degrees(design: Design, terms: tuple[Term, ...], k: int, rule: str) -> Floats:
@@ -248,15 +259,14 @@ def _snapped(problem: Problem, x: Floats) -> Floats:
 
 def _heterogeneity(problem: Problem) -> tuple[float, float]:
     """Cochran's Q with V alone, and the typical sampling variance (k - p) / tr(P_V), in the units of the data."""
-    covariance = problem.covariance
-    values, vectors = covariance.rotation()
-    turned = rotate(np.column_stack((problem.residual, problem.basis)), vectors)
+    values, vectors = problem.covariance.scaled(1 / problem.scale**2).rotation()
+    turned = rotate(np.column_stack((problem.residual / problem.scale, problem.basis)), vectors)
     weighted = turned / values[:, None]
     gram = turned.T @ weighted
     inverse = np.linalg.inv(gram[1:, 1:])
     q = float(gram[0, 0] - gram[0, 1:] @ inverse @ gram[1:, 0])
     trace = float(np.sum(1 / values) - np.sum(inverse * (weighted[:, 1:].T @ weighted[:, 1:])))
-    return max(q, 0.0), (problem.k - problem.p) / trace
+    return max(q, 0.0), (problem.k - problem.p) / trace * problem.scale**2
 
 
 def _moderator_test(
