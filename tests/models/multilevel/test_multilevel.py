@@ -197,6 +197,8 @@ def test_outcomes_that_never_meet_have_no_correlation():
     assert np.isnan(fit.rho[0])
     assert "no group has both levels" in " ".join(fit.notes)
     assert fit.to_dict()["rho"] == [None]
+    with pytest.raises(cf.NotEstimableError, match="rho a, b has no estimate"):
+        fit.profile_interval("rho")
 
 
 def test_predicted_effects_are_those_of_the_closed_form(direct):

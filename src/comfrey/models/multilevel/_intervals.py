@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from comfrey.errors import ConvergenceError, NotEstimableError
+from comfrey.errors import ConvergenceError
 from comfrey.models.multilevel._search import Found, hessian, maximise
 from comfrey.models.multilevel._structures import CEILING, Unstructured, block_of
 from comfrey.models.multilevel._terms import StructuredTerm
@@ -147,8 +147,6 @@ def profile_interval(
     Venzon DJ, Moolgavkar SH (1988). Appl Stat 37:87-94. doi:10.2307/2347496
     """
     moved, x, target = target_of(problem, found.x, *where)
-    if where[1] == "rho" and isinstance(moved.blocks[where[0]], Unstructured):
-        _check_rho(moved, x, where[0])
     critical = float(stats.chi2.ppf(level, 1))
     i = target.coordinate
     value, gradient = moved(x)
@@ -178,11 +176,6 @@ def _edge_note(target: Target, sign: float) -> str:
     if target.kind in {"variance", "sd"} and sign > 0:
         return "The likelihood rejects no large value: the upper end is infinite."
     return f"The {side} end is the edge of the possible values."
-
-
-def _check_rho(problem: Problem, x: Floats, term: int) -> None:
-    if np.any(np.abs(problem.split(x)[term][:2]) < 1e-6):
-        raise NotEstimableError("A variance is zero, so its correlations have no meaning and no interval.")
 
 
 def _curvature(problem: Problem, x: Floats, gradient: Floats, i: int) -> float:

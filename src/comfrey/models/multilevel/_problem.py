@@ -1,4 +1,4 @@
-"""One maximum-likelihood problem: data at unit scale, an engine, coordinates; and its certified solution."""
+"""One maximum-likelihood problem: data at unit scale, an engine, coordinates."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from comfrey.errors import ConvergenceError, NotEstimableError
+from comfrey.errors import NotEstimableError
 from comfrey.models.multilevel._blocks import BlockEngine, cell_offsets
 from comfrey.models.multilevel._crossed import SMALL, CrossedEngine, cost
 from comfrey.models.multilevel._grouping import Floats, Ints, connected
 from comfrey.models.multilevel._likelihood import Engine, Profile, profile
 from comfrey.models.multilevel._nested import NestedEngine, chain, partition
-from comfrey.models.multilevel._search import Found, maximise
-from comfrey.models.multilevel._structures import Block, Unstructured, block_of
+from comfrey.models.multilevel._structures import Block, block_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,12 +72,12 @@ class Problem:
     @property
     def lower(self) -> Floats:
         """Lower bounds of the coordinates."""
-        return _joined([block.lower for block in self.blocks])
+        return joined([block.lower for block in self.blocks])
 
     @property
     def upper(self) -> Floats:
         """Upper bounds of the coordinates."""
-        return _joined([block.upper for block in self.blocks])
+        return joined([block.upper for block in self.blocks])
 
     def split(self, x: Floats) -> list[Floats]:
         """Coordinates of each term."""
@@ -87,14 +86,14 @@ class Problem:
 
     def cells(self, x: Floats) -> Floats:
         """Cells of all terms at coordinates x."""
-        return _joined([block.values(part) for block, part in zip(self.blocks, self.split(x), strict=True)])
+        return joined([block.values(part) for block, part in zip(self.blocks, self.split(x), strict=True)])
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Log-likelihood at unit scale, and its derivatives by the coordinates."""
         value, slopes = self.engine.value_and_gradient(self.cells(x), self.restricted)
         offsets = cell_offsets(self.terms)
         parts = zip(self.blocks, self.split(x), offsets[:-1], offsets[1:], strict=True)
-        return value, _joined([block.jacobian(part).T @ slopes[low:high] for block, part, low, high in parts])
+        return value, joined([block.jacobian(part).T @ slopes[low:high] for block, part, low, high in parts])
 
     def best(self, w: Floats, *, restricted: bool | None = None) -> Profile:
         """Coefficients and likelihood at the cells w."""
@@ -105,7 +104,7 @@ class Problem:
         return value - (self.k - (self.p if self.restricted else 0)) * math.log(self.scale)
 
 
-def _joined(parts: Sequence[Floats]) -> Floats:
+def joined(parts: Sequence[Floats]) -> Floats:
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -167,118 +166,3 @@ def _general_engine(
         "Use fewer crossed groups."
     )
     raise NotEstimableError(message)
-
-
-def starts(problem: Problem) -> list[Floats]:
-    """Places to start from: the plain one, each term's alternatives in turn, all low, all high."""
-    choices = [block.starts(problem.total) for block in problem.blocks]
-    plain = [options[0] for options in choices]
-    out = [plain]
-    for i, options in enumerate(choices):
-        out += [[*plain[:i], option, *plain[i + 1 :]] for option in options[1:]]
-    if len(choices) > 1:
-        out += [[options[at] for options in choices] for at in (1, 2)]
-    return [_joined(parts) for parts in out]
-
-
-def solve(problem: Problem, tries: int = 4) -> tuple[Found, int]:
-    """Find the highest maximum: climb from the best start, then check from others that none is higher.
-
-    Returns
-    -------
-    found : Found
-        The certified maximum.
-    checked : int
-        How many climbs were made.
-
-    Raises
-    ------
-    ConvergenceError
-        If no climb ends at a certified maximum.
-    """
-    lower, upper = problem.lower, problem.upper
-    if not problem.blocks:
-        x = np.zeros(0)
-        return Found(x, problem.best(x).log_likelihood, x, 0.0, 0.0, 0, True), 1
-    ranked = []
-    for start in starts(problem):
-        try:
-            ranked.append((problem.best(problem.cells(start)).log_likelihood, start))
-        except np.linalg.LinAlgError:  # a start where M cannot be factored is no start
-            continue
-    ranked.sort(key=lambda pair: -pair[0])
-    if not ranked:
-        raise ConvergenceError(
-            "The covariance matrix could not be factored at any start. Check the scale of vi_or_V."
-        )
-    best = maximise(problem, ranked[0][1], lower, upper)
-    others = [start for _, start in ranked[1:]]
-    # The starts lowest in likelihood lie farthest from the first climb: they test it hardest.
-    for start in [others[i] for i in _spread(len(others), tries - 1)]:
-        other = maximise(problem, start, lower, upper, tolerance=1e-2, known=best)
-        if other.value > best.value + 1e-6 or (other.converged and not best.converged):
-            other = maximise(problem, other.x, lower, upper)
-            if other.converged and (other.value > best.value or not best.converged):
-                best = other
-    best = _check_matrices(problem, best)
-    if not best.converged:
-        name = "REML" if problem.restricted else "ML"
-        message = (
-            f"The {name} search did not reach a maximum: after {best.iterations} steps the largest slope is "
-            f"{best.gradient_norm:.2g}. Use fewer random effects or a simpler structure."
-        )
-        raise ConvergenceError(message)
-    if np.any((best.x >= upper) & (upper > 50) & np.isfinite(upper)):
-        raise ConvergenceError(
-            "The likelihood rises without end in a variance. Check for effects of a different scale."
-        )
-    return best, min(tries, len(ranked))
-
-
-def _spread(number: int, wanted: int) -> list[int]:
-    if number <= wanted:
-        return list(range(number))
-    return sorted({round(i * (number - 1) / (wanted - 1)) for i in range(wanted)}) if wanted > 1 else [number - 1]
-
-
-def _check_matrices(problem: Problem, found: Found) -> Found:
-    """Leave singular unstructured matrices that are not maxima: there the smooth coordinates cannot tell.
-
-    At a maximum over positive semi-definite G, the slope S = dl/dG has no positive direction in the null space of G.
-    """
-    lower, upper = problem.lower, problem.upper
-    for _ in range(5):
-        step = _way_out(problem, found)
-        if step is None:
-            return found
-        found = maximise(problem, step, lower, upper)
-    return Found(found.x, found.value, found.gradient, found.gradient_norm, found.distance, found.iterations, False)
-
-
-def _way_out(problem: Problem, found: Found) -> Floats | None:
-    """Coordinates a little inside the cone, where the likelihood is higher; None at a true maximum."""
-    if not any(isinstance(block, Unstructured) for block in problem.blocks):
-        return None
-    w = problem.cells(found.x)
-    slopes = problem.engine.value_and_gradient(w, problem.restricted)[1]
-    offsets = cell_offsets(problem.terms)
-    parts = problem.split(found.x)
-    for i, block in enumerate(problem.blocks):
-        if not isinstance(block, Unstructured):
-            continue
-        inside = slice(offsets[i], offsets[i + 1])
-        matrix, slope = block.full(w[inside]), block.slope(slopes[inside])
-        values, vectors = np.linalg.eigh(matrix)
-        null = vectors[:, values <= 1e-10 * max(float(values[-1]), problem.unit)]
-        if null.shape[1] == 0:
-            continue
-        rise, ways = np.linalg.eigh(null.T @ slope @ null)
-        if rise[-1] * problem.unit <= 1e-7 * max(1.0, abs(found.value)):
-            continue
-        way = null @ ways[:, -1]
-        for share in (1.0, 0.1, 0.01, 1e-3, 1e-4):
-            moved = block.coordinates(matrix + share * problem.unit * np.outer(way, way))
-            x = _joined([*parts[:i], moved, *parts[i + 1 :]])
-            if problem.best(problem.cells(x)).log_likelihood > found.value:
-                return x
-    return None

@@ -15,6 +15,7 @@ Function = Callable[[Floats], tuple[float, Floats]]
 LONGEST = 2.0  # of a step in any coordinate
 STEP = 1e-6  # of the differences of the gradient that make the Hessian
 NOISE = 1e-13  # of the value, relative
+PATIENCE = 3  # steps without a rise that can be told from rounding
 CLOSE = 1e-5  # distance, in standard errors, that is accepted when rounding stops the search
 
 
@@ -50,16 +51,18 @@ def hessian(function: Function, x: Floats, gradient: Floats, free: npt.NDArray[n
     return 0.5 * (out + out.T)
 
 
-def _ascent(curvature: Floats, slope: Floats) -> tuple[Floats, float]:
-    """Newton step with the curvature made negative definite, and its decrement."""
+def _ascent(curvature: Floats, slope: Floats) -> tuple[Floats, float, Floats | None]:
+    """Newton step with a curvature made negative definite, its decrement, and a way that curves upwards, if any."""
     values, vectors = np.linalg.eigh(-curvature)
-    floor = 1e-10 * max(float(np.abs(values).max(initial=0.0)), 1e-300)
+    largest = max(float(np.abs(values).max(initial=0.0)), 1e-300)
+    floor = 1e-10 * largest
     strength = np.maximum(np.abs(values), floor)
     turned = vectors.T @ slope
     step = vectors @ (turned / strength)
-    if values.min(initial=np.inf) < -floor:
-        return step, np.inf if np.linalg.norm(slope) > 0 else 0.0
-    return step, float(np.sqrt(np.sum(turned**2 / strength)))
+    # The differences that make the curvature are right to about 1e-7 of its largest value: less than that is flat.
+    if values.min(initial=np.inf) < -1e-6 * largest:
+        return step, np.inf, vectors[:, 0]
+    return step, float(np.sqrt(np.sum(turned**2 / strength))), None
 
 
 def _attempt(function: Function, x: Floats) -> tuple[float, Floats] | None:
@@ -85,6 +88,19 @@ def _line(
         if tried and gain > 0 and tried[0] >= value + 1e-4 * gain - NOISE * max(1.0, abs(value)):
             return target, tried[0], tried[1]
         length *= 0.4
+    return None
+
+
+def _leap(
+    function: Function, x: Floats, value: float, way: Floats, lower: Floats, upper: Floats
+) -> tuple[Floats, float, Floats] | None:
+    """Leave a saddle, where the slope is nothing, along the way that curves upwards."""
+    for size in (0.5, 0.1, 0.02, 0.004):
+        for sign in (1.0, -1.0):
+            target = np.clip(x + sign * size * way, lower, upper)
+            tried = _attempt(function, target)
+            if tried and tried[0] > value + 10 * NOISE * max(1.0, abs(value)):
+                return target, tried[0], tried[1]
     return None
 
 
@@ -119,7 +135,7 @@ def maximise(
     if first is None:
         return Found(x, -np.inf, np.zeros_like(x), np.inf, np.inf, 0, False)
     value, gradient = first
-    distance, steps, stuck = np.inf, 0, False
+    distance, steps, still = np.inf, 0, 0
     free = ~held
     for _ in range(limit):
         steps += 1
@@ -127,12 +143,12 @@ def maximise(
         if not free.any():
             distance = 0.0
             break
-        step = np.zeros_like(x)
-        try:
-            step[free], distance = _ascent(hessian(function, x, gradient, free, upper), gradient[free])
-        except np.linalg.LinAlgError:
-            step[free], distance = gradient[free], np.inf
-        if distance <= tolerance or (known and _arrived(x, value, known)):
+        step, way = np.zeros_like(x), None
+        step[free], distance, bend = _ascent(_curvature(function, x, gradient, free, upper), gradient[free])
+        if bend is not None:
+            way = np.zeros_like(x)
+            way[free] = bend
+        if distance <= tolerance or still >= PATIENCE or (known and _arrived(x, value, known)):
             break
         longest = float(np.abs(step).max())
         if longest > LONGEST:
@@ -140,12 +156,25 @@ def maximise(
         moved = _line(function, x, value, gradient, step, lower, upper)
         if moved is None:  # the box bends the Newton step downhill: climb straight
             uphill = np.where(free, gradient, 0.0)
-            uphill *= min(1.0, LONGEST / float(np.abs(uphill).max()))
+            uphill *= min(1.0, LONGEST / max(float(np.abs(uphill).max()), 1e-300))
             moved = _line(function, x, value, gradient, uphill, lower, upper)
+        flat = moved is None or moved[1] - value <= NOISE * max(1.0, abs(value))
+        if flat and way is not None:
+            moved = _leap(function, x, value, way, lower, upper) or moved
+            flat = moved is None or moved[1] - value <= NOISE * max(1.0, abs(value))
+        still = still + 1 if flat else 0
         if moved is None:
-            stuck = True
+            still = PATIENCE
             break
         x, value, gradient = moved
     norm = float(np.abs(gradient[free]).max(initial=0.0))
-    converged = distance <= tolerance or (stuck and distance <= CLOSE)
+    converged = distance <= tolerance or (still >= PATIENCE and distance <= CLOSE)
     return Found(x, value, gradient, norm, distance, steps, converged)
+
+
+def _curvature(function: Function, x: Floats, gradient: Floats, free: npt.NDArray[np.bool_], upper: Floats) -> Floats:
+    """Second derivatives, or none (a straight climb) where a neighbour cannot be reached."""
+    try:
+        return hessian(function, x, gradient, free, upper)
+    except np.linalg.LinAlgError:
+        return -np.eye(int(free.sum()))

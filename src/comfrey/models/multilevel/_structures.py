@@ -51,9 +51,28 @@ class Block(Protocol):
         """Places to start from, when `total` is the variance that the random effects share; the plainest first."""
         ...
 
+    def probes(self, x: Floats) -> list[tuple[int, float]]:
+        """Coordinates and other values of them, at which the profile of the likelihood is looked at."""
+        ...
+
 
 def _t(variance: float, unit: float) -> float:
     return math.log1p(variance / unit)
+
+
+def _variance_probes(x: Floats) -> list[tuple[int, float]]:
+    """Places of each coordinate t away from x: near zero, and well above."""
+    return [(i, value) for i, t in enumerate(x) for value in ((0.03, 0.6) if t < 0.02 else (0.0, 0.3 * t, t + 1.0))]
+
+
+def _sd_probes(sd: Floats, scale: float) -> list[tuple[int, float]]:
+    return [(i, share * max(abs(value), 0.3 * scale)) for i, value in enumerate(sd) for share in (0.2, 2.0)]
+
+
+def _grid(floor: float) -> list[tuple[float, float]]:
+    """Shares of the variance and correlations to start from, the plainest first."""
+    out = [(0.8, 0.5), (0.8, 0.05), (2.0, 0.5), (0.8, 0.9), (0.05, 0.5), (0.8, 0.97)]
+    return [*out, (0.8, 0.5 * floor), (0.8, 0.9 * floor), (0.05, 0.5 * floor)] if floor < 0 else out
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +91,14 @@ class Variances:
         return np.diag(self.unit * np.exp(x))
 
     def starts(self, total: float) -> list[Floats]:
-        return [np.full(self.cells, _t(share * total, self.unit)) for share in (0.5, 0.02, 2.0)]
+        out = [np.full(self.cells, _t(share * total, self.unit)) for share in (0.5, 0.02, 2.0)]
+        if self.cells > 1:
+            large, small = _t(2 * total, self.unit), _t(0.02 * total, self.unit)
+            out += [np.where(np.arange(self.cells) == i, large, small) for i in range(self.cells)]
+        return out
+
+    def probes(self, x: Floats) -> list[tuple[int, float]]:
+        return _variance_probes(x)
 
 
 def variances(number: int, unit: float) -> Variances:
@@ -99,10 +125,15 @@ class Homogeneous:
         return np.column_stack((first, tau2 * _power_slope(x[1], powers)))
 
     def starts(self, total: float) -> list[Floats]:
-        grid = [(0.8, 0.5), (0.8, 0.05), (0.8, 0.9), (0.05, 0.5), (2.0, 0.5)]
-        if self.lower[1] < 0:
-            grid.append((0.8, 0.7 * float(self.lower[1])))
+        grid = _grid(float(self.lower[1]))
         return [np.array([_t(share * total, self.unit), rho]) for share, rho in grid]
+
+    def probes(self, x: Floats) -> list[tuple[int, float]]:
+        return (
+            _variance_probes(x[:1])
+            + [(1, share * float(self.lower[1])) for share in (0.9, 0.4)]
+            + [(1, 0.5), (1, 0.95)]
+        )
 
 
 def _power(rho: float, powers: Floats) -> Floats:
@@ -142,8 +173,16 @@ class Heterogeneous:
 
     def starts(self, total: float) -> list[Floats]:
         levels = self.lower.size - 1
-        grid = [(0.8, 0.5), (0.8, 0.05), (0.8, 0.9), (0.05, 0.5), (2.0, 0.5), (0.8, 0.7 * float(self.lower[-1]))]
-        return [np.append(np.full(levels, math.sqrt(share * total)), rho) for share, rho in grid]
+        grid = _grid(float(self.lower[-1]))
+        out = [np.append(np.full(levels, math.sqrt(share * total)), rho) for share, rho in grid]
+        large, small = math.sqrt(2 * total), 0.2 * math.sqrt(total)
+        for i in range(levels):
+            out += [np.append(np.where(np.arange(levels) == i, large, small), rho) for rho in (0.3, -0.3)]
+        return out
+
+    def probes(self, x: Floats) -> list[tuple[int, float]]:
+        at, floor = x.size - 1, float(self.lower[-1])
+        return _sd_probes(x[:-1], float(np.abs(x[:-1]).max())) + [(at, rho) for rho in (0.8 * floor, 0.0, 0.5, 0.95)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +283,18 @@ class Unstructured:
     def starts(self, total: float) -> list[Floats]:
         s = len(self.order)
         angles = self.lower.size - s
-        grid = [(0.8, 0.5), (0.8, 0.0), (0.8, 0.9), (0.05, 0.3), (2.0, 0.3), (0.8, -0.5)]
-        return [np.append(np.full(s, math.sqrt(share * total)), np.full(angles, math.acos(r))) for share, r in grid]
+        grid = _grid(-1.0)
+        out = [np.append(np.full(s, math.sqrt(share * total)), np.full(angles, math.acos(r))) for share, r in grid]
+        large, small = math.sqrt(2 * total), 0.2 * math.sqrt(total)
+        for i in range(s):
+            sd = np.where(np.arange(s) == i, large, small)
+            out.append(np.append(sd, np.full(angles, math.acos(0.3))))
+        return out
+
+    def probes(self, x: Floats) -> list[tuple[int, float]]:
+        levels = len(self.order)
+        angles = [(i, angle) for i in range(levels, x.size) for angle in (0.6, math.pi / 2, 2.5)]
+        return _sd_probes(x[:levels], float(np.abs(x[:levels]).max())) + angles
 
 
 def cell_table(term: Term) -> Ints:

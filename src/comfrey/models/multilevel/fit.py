@@ -10,10 +10,11 @@ import pandas as pd
 from scipy import stats
 
 from comfrey.errors import InputError, NotEstimableError
+from comfrey.models.multilevel._climb import solve
 from comfrey.models.multilevel._design import Design, read_design
 from comfrey.models.multilevel._effects import random_covariance
 from comfrey.models.multilevel._grouping import Floats, count
-from comfrey.models.multilevel._problem import Problem, make_problem, solve
+from comfrey.models.multilevel._problem import Problem, make_problem
 from comfrey.models.multilevel._reading import floats
 from comfrey.models.multilevel._terms import StructuredTerm, Term, VarianceTerm, read_terms
 from comfrey.models.multilevel.result import MultilevelFit, Parameter, State, check_level

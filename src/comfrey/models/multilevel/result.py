@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from comfrey.errors import InputError
+from comfrey.errors import InputError, NotEstimableError
 from comfrey.models.multilevel._design import Design, read_new
 from comfrey.models.multilevel._effects import predicted_effects, random_covariance
 from comfrey.models.multilevel._intervals import ProfileInterval, profile_interval
@@ -226,6 +226,9 @@ class MultilevelFit(Result):
                 "index", found=repr(index), expected=f"0 to {len(known) - 1}, or one of {', '.join(names)}"
             )
         chosen = known[index]
+        if not np.isfinite(getattr(self, parameter)[index]):
+            message = f"{parameter} {chosen.name} has no estimate, and so no interval; the notes of the fit say why."
+            raise NotEstimableError(message)
         where = (chosen.term, "rho" if parameter == "rho" else "variance", chosen.levels)
         name = f"{parameter} {chosen.name}"
         return profile_interval(self._state.problem, self._state.found, where, level, name)
