@@ -1,0 +1,171 @@
+"""Least squares in a network whose contrasts are independent: effects, leverages, likelihood.
+
+With weights w = 1 / (variance + tau2) the normal equations have the weighted Laplacian of the graph of treatments,
+L = X' W X, as their matrix (Rücker 2012, doi:10.1002/jrsm.1058; multi-arm studies as in Rücker & Schwarzer 2014,
+doi:10.1002/sim.6236). One treatment of each connected part is held at zero, and the rest of L is inverted by Cholesky.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotri
+
+from comfrey.errors import NotEstimableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from comfrey.models.network._structure import Structure
+
+__all__ = ["Solution", "group_weights", "invert", "laplacian", "solve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Weighted least squares at given heterogeneity.
+
+    Attributes
+    ----------
+    theta : (n,) array
+        Effects; the first treatment of each connected part is at zero.
+    inverse : (n, n) array
+        Covariance of `theta`: the inverse of the Laplacian without the held treatments, zero in their rows.
+    log_det : float
+        Log determinant of the Laplacian without the held treatments.
+    q : float
+        Weighted residual sum of squares.
+    weights, residuals : tuple of (k, a - 1) arrays
+        By group of studies.
+    """
+
+    theta: NDArray[np.float64]
+    inverse: NDArray[np.float64]
+    log_det: float
+    q: float
+    weights: tuple[NDArray[np.float64], ...]
+    residuals: tuple[NDArray[np.float64], ...]
+
+    def leverages(self, structure: Structure) -> list[NDArray[np.float64]]:
+        """Diagonal of the hat matrix, by group: how much each independent contrast is fitted by itself."""
+        result = []
+        for group, weight in zip(structure.groups, self.weights, strict=True):
+            block = self.inverse[group.arms[:, :, None], group.arms[:, None, :]]
+            spread = np.einsum("kra,kab,krb->kr", group.design, block, group.design)
+            result.append(weight * spread)
+        return result
+
+
+def group_weights(structure: Structure, tau2: float | NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Weights 1 / (variance + tau2), by group; `tau2` is one number or one for each connected part."""
+    per_part = np.broadcast_to(np.asarray(tau2, dtype=np.float64), (structure.n_islands,))
+    return [
+        1.0 / (group.variance + per_part[structure.island_of_study[group.studies]][:, None])
+        for group in structure.groups
+    ]
+
+
+def study_laplacians(structure: Structure, weights: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """(k, a, a) Laplacian of each study, by group; off the diagonal stand minus the reduced weights of its edges."""
+    result = []
+    for group, weight in zip(structure.groups, weights, strict=True):
+        result.append(np.einsum("kra,kr,krb->kab", group.design, weight, group.design))
+    return result
+
+
+def laplacian(
+    structure: Structure, weights: Sequence[NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted Laplacian (n, n) and right-hand side (n,) of the normal equations."""
+    n = structure.n
+    places, values, heads, loads = [], [], [], []
+    for group, weight in zip(structure.groups, weights, strict=True):
+        weighted = weight[:, :, None] * group.design
+        places.append((group.arms[:, :, None] * n + group.arms[:, None, :]).ravel())
+        values.append((np.swapaxes(weighted, 1, 2) @ group.design).ravel())
+        heads.append(group.arms.ravel())
+        loads.append(np.einsum("kra,kr->ka", weighted, group.response).ravel())
+    matrix = np.bincount(np.concatenate(places), np.concatenate(values), n * n).reshape(n, n)
+    return matrix, np.bincount(np.concatenate(heads), np.concatenate(loads), n)
+
+
+def held(structure: Structure) -> NDArray[np.bool_]:
+    """Mark the first treatment of each connected part: it is held at zero."""
+    mark = np.zeros(structure.n, dtype=bool)
+    mark[np.unique(structure.island, return_index=True)[1]] = True
+    return mark
+
+
+def invert(matrix: NDArray[np.float64], hold: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """Invert a Laplacian without its held rows, and give its log determinant; held rows of the inverse are zero.
+
+    The matrix is scaled to a unit diagonal first, so that studies of very different precision do no harm.
+    """
+    n = matrix.shape[0]
+    free = np.flatnonzero(~hold)
+    full = np.zeros((n, n))
+    if not free.size:
+        return full, 0.0
+    reduced = matrix[np.ix_(free, free)]
+    scale = np.sqrt(np.diagonal(reduced))
+    if not np.all(scale > 0):
+        raise NotEstimableError("a treatment has no weight at all: its studies' variances are too large to count")
+    factor, fault = dpotrf(reduced / (scale[:, None] * scale), lower=1, overwrite_a=1)
+    if fault:
+        raise NotEstimableError(
+            "the network's equations are singular to working precision: variances differ by too many orders of size"
+        )
+    log_det = 2.0 * float(np.log(np.diagonal(factor)).sum() + np.log(scale).sum())
+    inverse, _ = dpotri(factor, lower=1, overwrite_c=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    full[np.ix_(free, free)] = inverse / (scale[:, None] * scale)
+    return full, log_det
+
+
+def solve(structure: Structure, tau2: float | NDArray[np.float64]) -> Solution:
+    """Effects, their covariance and Q at given heterogeneity.
+
+    Parameters
+    ----------
+    structure : Structure
+        The network.
+    tau2 : float or (parts,) array
+        Heterogeneity, one number or one for each connected part.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    NotEstimableError
+        If the equations are singular to working precision.
+    """
+    weights = group_weights(structure, tau2)
+    matrix, load = laplacian(structure, weights)
+    inverse, log_det = invert(matrix, held(structure))
+    theta = inverse @ load
+    theta += inverse @ (load - matrix @ theta)  # one step of iterative refinement: full accuracy for a few flops
+    residuals, q = [], 0.0
+    for group, weight in zip(structure.groups, weights, strict=True):
+        residual = group.response - np.einsum("kra,ka->kr", group.design, theta[group.arms])
+        residuals.append(residual)
+        q += float((weight * residual * residual).sum())
+    return Solution(theta, inverse, log_det, q, tuple(weights), tuple(residuals))
+
+
+def log_likelihood(solution: Solution, *, restricted: bool, free: int) -> float:
+    """Log likelihood with its constants; restricted is Patterson & Thompson's, for the held parametrisation.
+
+    The restricted likelihood has the constant log |X'X| left out, as it does not depend on tau2.
+    """
+    total = sum(weight.size for weight in solution.weights)
+    log_weights = sum(float(np.log(weight).sum()) for weight in solution.weights)
+    constant = (total - free if restricted else total) * math.log(2 * math.pi)
+    value = 0.5 * (log_weights - solution.q - constant)
+    return value - 0.5 * solution.log_det if restricted else value
