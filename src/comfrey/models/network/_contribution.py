@@ -8,7 +8,6 @@ its chance of reaching the end in l more, divided by its length k + l + 1. No pa
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,8 +107,9 @@ def random_walk(flow: NDArray[np.float64], source: NDArray[np.int64], target: ND
 def shortest_paths(flow: NDArray[np.float64], source: int, target: int) -> NDArray[np.float64]:
     """Contributions of the edges to a unit flow, taking one shortest path out of it after another.
 
-    Among paths with the fewest edges the first in the order of treatments is taken. Each takes the smallest flow on
-    it away, which is shared evenly among its edges.
+    The method leaves open which of several paths with the fewest edges goes first. Here it is the one that carries
+    most (the largest smallest flow), which does not depend on the names of treatments; if that ties too, the first
+    in the order of treatments. Each path takes the smallest flow on it away, shared evenly among its edges.
 
     Parameters
     ----------
@@ -127,37 +127,54 @@ def shortest_paths(flow: NDArray[np.float64], source: int, target: int) -> NDArr
     ----------
     Papakonstantinou T, Nikolakopoulou A, Rücker G, et al. F1000Research 2018;7:610,
     doi:10.12688/f1000research.14770.3.
+
+    Examples
+    --------
+    >>> shortest_paths(np.array([[0.0, 0.5, 0.5], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0]]), 0, 2)
+    array([[0.  , 0.25, 0.5 ],
+           [0.  , 0.  , 0.25],
+           [0.  , 0.  , 0.  ]])
     """
-    n = flow.shape[0]
-    left = flow.copy()
+    left: list[dict[int, float]] = [
+        {int(j): float(flow[i, j]) for j in np.flatnonzero(flow[i])} for i in range(flow.shape[0])
+    ]
     result = np.zeros_like(flow)
-    for _ in range(n * n):
-        path = _first_shortest(left, source, target)
-        if path is None:
-            break
-        start, end = np.array(path[:-1]), np.array(path[1:])
-        amount = float(left[start, end].min())
-        result[start, end] += amount / start.size
-        left[start, end] -= amount
-        left[left <= _DUST] = 0.0
+    while (path := _widest_shortest(left, source, target)) is not None:
+        steps = list(zip(path[:-1], path[1:], strict=True))
+        amount = min(left[i][j] for i, j in steps)
+        for i, j in steps:
+            result[i, j] += amount / len(steps)
+            left[i][j] -= amount
+            if left[i][j] <= _DUST:
+                del left[i][j]
     return result
 
 
-def _first_shortest(left: NDArray[np.float64], source: int, target: int) -> list[int] | None:
-    came: dict[int, int] = {source: -1}
-    queue = deque([source])
-    while queue:
-        here = queue.popleft()
-        if here == target:
-            path = [target]
-            while came[path[-1]] >= 0:
-                path.append(came[path[-1]])
-            return path[::-1]
-        for there in np.flatnonzero(left[here] > 0).tolist():
-            if there not in came:
-                came[there] = here
-                queue.append(there)
-    return None
+def _widest_shortest(left: list[dict[int, float]], source: int, target: int) -> list[int] | None:
+    """Of the paths with the fewest edges the one with the largest smallest flow; None where none is left."""
+    came: dict[int, int] = {}
+    width = {source: float("inf")}
+    level = [source]
+    seen = {source}
+    while level and target not in width:
+        reached: dict[int, float] = {}
+        for here in level:
+            for there, flow in left[here].items():
+                if there in seen:
+                    continue
+                wide = min(width[here], flow)
+                if wide > reached.get(there, 0.0):
+                    reached[there] = wide
+                    came[there] = here
+        width.update(reached)
+        seen.update(reached)
+        level = sorted(reached)
+    if target not in width:
+        return None
+    path = [target]
+    while path[-1] != source:
+        path.append(came[path[-1]])
+    return path[::-1]
 
 
 def _edge_weights(structure: Structure, solution: Solution) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ doi:10.1002/sim.6236). One treatment of each connected part is held at zero, and
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,15 +49,6 @@ class Solution:
     q: float
     weights: tuple[NDArray[np.float64], ...]
     residuals: tuple[NDArray[np.float64], ...]
-
-    def leverages(self, structure: Structure) -> list[NDArray[np.float64]]:
-        """Diagonal of the hat matrix, by group: how much each independent contrast is fitted by itself."""
-        result = []
-        for group, weight in zip(structure.groups, self.weights, strict=True):
-            block = self.inverse[group.arms[:, :, None], group.arms[:, None, :]]
-            spread = np.einsum("kra,kab,krb->kr", group.design, block, group.design)
-            result.append(weight * spread)
-        return result
 
 
 def group_weights(structure: Structure, tau2: float | NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -158,14 +148,3 @@ def solve(structure: Structure, tau2: float | NDArray[np.float64]) -> Solution:
         q += float((weight * residual * residual).sum())
     return Solution(theta, inverse, log_det, q, tuple(weights), tuple(residuals))
 
-
-def log_likelihood(solution: Solution, *, restricted: bool, free: int) -> float:
-    """Log likelihood with its constants; restricted is Patterson & Thompson's, for the held parametrisation.
-
-    The restricted likelihood has the constant log |X'X| left out, as it does not depend on tau2.
-    """
-    total = sum(weight.size for weight in solution.weights)
-    log_weights = sum(float(np.log(weight).sum()) for weight in solution.weights)
-    constant = (total - free if restricted else total) * math.log(2 * math.pi)
-    value = 0.5 * (log_weights - solution.q - constant)
-    return value - 0.5 * solution.log_det if restricted else value

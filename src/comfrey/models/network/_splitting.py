@@ -77,7 +77,7 @@ def separated(structure: Structure, apart: NDArray[np.bool_]) -> Structure:
         ArmGroup(g.studies, np.vectorize(place.__getitem__, otypes=[np.int64])(g.arms), g.design, g.response, g.variance)
         for g in groups
     )
-    names = tuple(structure.treatments[i % structure.n] + " (split)" * (i >= structure.n) for i in used)
+    names = tuple(structure.treatments[i % structure.n] + " (split)" * bool(i >= structure.n) for i in used)
     return build(names, structure.studies, renamed)
 
 
