@@ -713,6 +713,8 @@ def assemble(
     measure: str | None,
     shared_tau2: bool = False,
     notes: tuple[str, ...] = (),
+    k: int | None = None,
+    n_comparisons: int | None = None,
 ) -> Network:
     """Fit a network that has been read and checked."""
     chosen = _choose_reference(structure, reference)
@@ -749,8 +751,8 @@ def assemble(
         level=float(level),
         measure=measure,
         small_values=small_values,
-        k=structure.k,
-        n_comparisons=rows.yi.size,
+        k=structure.k if k is None else k,
+        n_comparisons=rows.yi.size if n_comparisons is None else n_comparisons,
         n_parts=parts,
         tau2=value,
         tau=float(np.sqrt(value)),
