@@ -19,7 +19,11 @@ from comfrey.errors import (
 )
 
 # Public name -> the module that defines it.
-_DOOR: dict[str, str] = {}
+_DOOR: dict[str, str] = {
+    "components": "comfrey.models.network",
+    "contrasts": "comfrey.models.network",
+    "network": "comfrey.models.network",
+}
 
 __all__ = [
     "ComfreyError",
@@ -29,6 +33,9 @@ __all__ = [
     "NotEstimableError",
     "ReviewError",
     "__version__",
+    "components",
+    "contrasts",
+    "network",
 ]
 
 

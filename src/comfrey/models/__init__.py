@@ -1,0 +1,1 @@
+"""Models: arrays in, frozen results out. No files, no figures, no state."""

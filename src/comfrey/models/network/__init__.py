@@ -9,13 +9,14 @@ from __future__ import annotations
 from comfrey.models.network._bayes import BayesianComponents, BayesianNetwork, BayesianPooling, bayesian_pool
 from comfrey.models.network._components import Components, components
 from comfrey.models.network._contrasts import Contrasts, contrasts
-from comfrey.models.network._fit import Network, network
+from comfrey.models.network._fit import network
 from comfrey.models.network._inconsistency import Designs, NetHeat
 from comfrey.models.network._likelihood import (
     LikelihoodNetwork,
     hypergeometric_network,
     penalised_logistic_network,
 )
+from comfrey.models.network._network import Network
 from comfrey.models.network._priors import (
     TURNER_2012,
     HalfCauchy,

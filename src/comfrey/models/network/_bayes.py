@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from comfrey.models.network._components import Components
-    from comfrey.models.network._fit import Network
+    from comfrey.models.network._network import Network
 
 __all__ = [
     "BayesianComponents",
@@ -96,7 +96,9 @@ class _Bayesian(Result):
             "ci_low": low,
             "ci_high": high,
             "probability_above_zero": 1 - mixture_cdf(np.zeros(average.size), mean, sd, p.weight),
-            "probability_error": np.abs(mixture_cdf(high, mean, sd, p.weight) - mixture_cdf(high, mean, sd, p.coarse)),
+            "probability_error": np.abs(
+                mixture_cdf(high, mean, sd, p.weight) - mixture_cdf(high, mean, sd, p.coarse)
+            ),
         }
         if predict:
             wide = np.sqrt(variance + p.tau**2)
@@ -107,7 +109,8 @@ class _Bayesian(Result):
     def _head(self) -> tuple[str, ...]:
         return (
             f"Prior for tau: {self.prior}; effects have a flat prior",
-            f"tau: median {self.tau_median:.4f} [{self.tau_low:.4f}; {self.tau_high:.4f}], {100 * self.level:g}% credible intervals",
+            f"tau: median {self.tau_median:.4f} [{self.tau_low:.4f}; {self.tau_high:.4f}]; "
+            f"{100 * self.level:g}% credible intervals",
             f"Quadrature with {self.evaluations} evaluations, relative error below {max(self.error, 1e-15):.1e}",
             *self.notes,
         )
@@ -128,7 +131,7 @@ def _common_fields(model: NetworkModel | LinearModel, prior: Prior | None, level
         raise InputError("level", found=level, expected="a probability between 0 and 1")
     p = posterior(model, chosen)
     mean = float(p.tau @ p.weight) if p.order >= 1 else float("nan")
-    sd = float(np.sqrt(max(0.0, (p.tau**2) @ p.weight - mean**2))) if p.order >= 2 else float("nan")
+    sd = float(np.sqrt(max(0.0, float((p.tau**2) @ p.weight) - mean**2))) if p.order >= 2 else float("nan")
     tail = 0.5 * (1 - level)
     notes = () if p.order >= 2 else (
         "The tails of the posterior are so heavy that standard deviations"
@@ -243,7 +246,8 @@ class BayesianNetwork(_Bayesian):
         if "ranking" not in self._cache:
             shares = np.array([_rank_shares(self._posterior, sign, seed) for seed in range(8)])
             self._cache["ranking"] = make_ranking(
-                self.treatments, shares.mean(axis=0), self.p_scores.to_numpy(), level=self.level, draws=8 * 4096, seed=0,
+                self.treatments, shares.mean(axis=0), self.p_scores.to_numpy(), level=self.level,
+                draws=8 * 4096, seed=0,
                 standard_error=float((shares.std(axis=0, ddof=1) / np.sqrt(8)).max()),
             )  # fmt: skip
         return cast("Ranking", self._cache["ranking"])
@@ -268,7 +272,10 @@ class BayesianNetwork(_Bayesian):
     @property
     def headline(self) -> tuple[str, ...]:
         """Model, prior, tau, error."""
-        return (f"Bayesian network meta-analysis: {len(self.treatments)} treatments, against {self.reference}", *self._head)
+        return (
+            f"Bayesian network meta-analysis: {len(self.treatments)} treatments, against {self.reference}",
+            *self._head,
+        )
 
 
 def _rank_shares(p: Posterior, sign: float, seed: int) -> NDArray[np.float64]:
@@ -375,7 +382,9 @@ class BayesianPooling(_Bayesian):
         return (f"Bayesian random-effects meta-analysis of {self.k} studies", *self._head)
 
 
-def bayesian_pool(yi: ArrayLike, vi: ArrayLike, prior: Prior | None = None, *, level: float = 0.95) -> BayesianPooling:
+def bayesian_pool(
+    yi: ArrayLike, vi: ArrayLike, prior: Prior | None = None, *, level: float = 0.95
+) -> BayesianPooling:
     """Pool effects under a prior for tau, by adaptive quadrature: no chains, no seed, an error bound.
 
     Parameters
@@ -394,7 +403,7 @@ def bayesian_pool(yi: ArrayLike, vi: ArrayLike, prior: Prior | None = None, *, l
     Raises
     ------
     InputError
-        For values that are not finite, variances that are not positive, or a prior that leaves the posterior improper.
+        For values that are not finite, variances that are not positive, or an improper posterior.
 
     References
     ----------
@@ -412,7 +421,9 @@ def bayesian_pool(yi: ArrayLike, vi: ArrayLike, prior: Prior | None = None, *, l
     for name, values, good in (("yi", y, np.isfinite(y)), ("vi", v, np.isfinite(v) & (v > 0))):
         if not good.all():
             i = int(np.flatnonzero(~good)[0])
-            raise InputError(name, found=values[i], expected="a finite number" + " above zero" * (name == "vi"), row=i)
+            raise InputError(
+                name, found=values[i], expected="a finite number" + " above zero" * (name == "vi"), row=i
+            )
     common = _common_fields(LinearModel(y, v, np.ones((y.size, 1))), prior, level)
     bare = BayesianPooling(**common)
     row = bare._describe(np.ones((1, 1))).iloc[0]

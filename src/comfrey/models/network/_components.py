@@ -12,6 +12,7 @@ from scipy import stats
 from comfrey.errors import InputError, NotEstimableError
 from comfrey.models.network._gaussian import Evaluation, LinearModel
 from comfrey.models.network._heterogeneity import Certificate, fit_tau2
+from comfrey.models.network._intervals import chi2_p
 from comfrey.models.network._ranking import p_scores
 from comfrey.results import Result, plain
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from comfrey.models.network._bayes import BayesianComponents
-    from comfrey.models.network._fit import Network
+    from comfrey.models.network._network import Network
     from comfrey.models.network._priors import Prior
     from comfrey.models.network._structure import Structure
 
@@ -83,6 +84,7 @@ class Components(Result):
     identifiable: tuple[bool, ...]
     certificate: Certificate | None
     notes: tuple[str, ...]
+    _parts: tuple[tuple[str, ...], ...]
     _design: NDArray[np.float64]
     _basis: NDArray[np.float64]
     _model: LinearModel
@@ -193,18 +195,20 @@ class Components(Result):
         NotEstimableError
             If the data do not identify this effect.
         """
-        known = {part for term in self.terms for part in term.split("*")} | ({self.inactive} if self.inactive else set())
+        known = {part for own in self._parts for part in own} | ({self.inactive} if self.inactive else set())
         sides = []
         for name, label in (("treatment", treatment), ("against", against)):
             parts = [p.strip() for p in label.split(self.separator)]
             unknown = [p for p in parts if p not in known]
             if unknown:
-                raise InputError(name, found=repr(unknown[0]), expected=f"components among {', '.join(sorted(known))}")
-            sides.append([float(all(p in parts for p in term.split("*"))) for term in self.terms])
+                raise InputError(
+                    name, found=repr(unknown[0]), expected=f"components among {', '.join(sorted(known))}"
+                )
+            sides.append([float(all(p in parts for p in own)) for own in self._parts])
         row = self._table(np.array([sides[0]]) - np.array([sides[1]]), self._random, test=self.test).iloc[0]
         if np.isnan(row["estimate"]):
             raise NotEstimableError(
-                f"the data do not identify {treatment} against {against}: no linear combination of the studies gives it"
+                f"the data do not identify {treatment} against {against}: no combination of the studies gives it"
             )
         return row.rename(f"{treatment} against {against}")
 
@@ -246,15 +250,15 @@ class Components(Result):
 
 def _parse(
     treatments: Sequence[str], separator: str, inactive: str | None, interactions: Sequence[str | tuple[str, ...]]
-) -> tuple[tuple[str, ...], str | None, NDArray[np.float64]]:
-    """Names of the terms, the inactive component as spelt in the data, and the (n, terms) matrix."""
+) -> tuple[tuple[tuple[str, ...], ...], str | None, NDArray[np.float64]]:
+    """Components of each term, the inactive component as spelt in the data, and the (n, terms) matrix."""
     if not separator:
         raise InputError("separator", found="an empty text", expected="what joins components, such as '+'")
     split = [[part.strip() for part in t.split(separator)] for t in treatments]
-    for t, parts in zip(treatments, split, strict=True):
-        if "" in parts or len(set(parts)) < len(parts):
+    for t, own in zip(treatments, split, strict=True):
+        if "" in own or len(set(own)) < len(own):
             raise InputError("separator", found=f"treatment {t!r}", expected="components that are named, each once")
-    names = sorted({part for parts in split for part in parts})
+    names = sorted({part for own in split for part in own})
     spelt = None
     if inactive is not None:
         match = [c for c in names if c == inactive] or [c for c in names if c.lower() == str(inactive).lower()]
@@ -262,8 +266,8 @@ def _parse(
             raise InputError("inactive", found=repr(inactive), expected=f"one of the components ({', '.join(names)})")
         spelt = match[0]
         names = [c for c in names if c != spelt]
-    terms = list(names)
-    columns = [[float(c in parts) for parts in split] for c in names]
+    terms: list[tuple[str, ...]] = [(name,) for name in names]
+    columns = [[float(c in own) for own in split] for c in names]
     for item in interactions:
         parts = tuple(p.strip() for p in (item.split("*") if isinstance(item, str) else item))
         unknown = [p for p in parts if p not in names]
@@ -271,7 +275,7 @@ def _parse(
             raise InputError(
                 "interactions", found=repr(item), expected=f"two or more of {', '.join(names)}, joined by '*'"
             )
-        terms.append("*".join(parts))
+        terms.append(parts)
         columns.append([float(all(p in own for p in parts)) for own in split])
         if not any(columns[-1]):
             raise InputError("interactions", found=repr(item), expected="components that some treatment combines")
@@ -282,7 +286,7 @@ def _parse(
 
 def _row_space(structure: Structure, design: NDArray[np.float64]) -> NDArray[np.float64]:
     """Orthonormal basis (terms, rank) of what the studies' comparisons say of the terms."""
-    seen = set()
+    seen: set[tuple[int, int]] = set()
     for group in structure.groups:
         for row in np.unique(group.arms, axis=0):
             seen.update((int(row[0]), int(other)) for other in row[1:])
@@ -295,7 +299,9 @@ def _row_space(structure: Structure, design: NDArray[np.float64]) -> NDArray[np.
     return np.asarray(vectors[:rank].T)
 
 
-def _what_is_unknown(terms: tuple[str, ...], basis: NDArray[np.float64], inactive: str | None) -> tuple[list[bool], list[str]]:
+def _what_is_unknown(
+    terms: tuple[str, ...], basis: NDArray[np.float64], inactive: str | None
+) -> tuple[list[bool], list[str]]:
     left = np.eye(len(terms)) - basis @ basis.T
     identifiable = [bool(x < _TOLERANCE) for x in np.abs(left).max(axis=1)]
     unknown = [t for t, known in zip(terms, identifiable, strict=True) if not known]
@@ -357,7 +363,8 @@ def components(
     1    B     0.333
     """
     structure: Structure = net._structure
-    terms, spelt, design = _parse(net.treatments, separator, inactive, interactions)
+    parts, spelt, design = _parse(net.treatments, separator, inactive, interactions)
+    terms = tuple("*".join(own) for own in parts)
     basis = _row_space(structure, design)
     reduced = design @ basis
     X = np.concatenate(
@@ -372,7 +379,9 @@ def components(
     random = model.evaluate(tau2)
     identifiable, notes = _what_is_unknown(terms, basis, spelt)
     if net.n_parts > 1:
-        notes.append(f"The network has {net.n_parts} parts that no study connects; components bridge them where they can")
+        notes.append(
+            f"The network has {net.n_parts} parts that no study connects; components bridge them where they can"
+        )
     df_difference = model.df - net.q_df
     difference = max(0.0, common.q - net.q) if df_difference else 0.0
     return Components(
@@ -390,22 +399,19 @@ def components(
         i2=100 * max(0.0, (common.q - model.df) / common.q) if common.q > 0 and model.df > 0 else 0.0,
         q=common.q,
         q_df=model.df,
-        q_p=_chi2_p(common.q, model.df),
+        q_p=chi2_p(common.q, model.df),
         q_standard=net.q,
         q_standard_df=net.q_df,
         q_difference=difference,
         q_difference_df=df_difference,
-        q_difference_p=_chi2_p(difference, df_difference),
+        q_difference_p=chi2_p(difference, df_difference),
         identifiable=tuple(identifiable),
         certificate=certificate,
         notes=tuple(notes),
+        _parts=parts,
         _design=design,
         _basis=basis,
         _model=model,
         _random=random,
         _common=common,
     )
-
-
-def _chi2_p(q: float, df: int) -> float:
-    return float(stats.chi2.sf(q, df)) if df > 0 else float("nan")

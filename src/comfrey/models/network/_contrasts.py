@@ -64,7 +64,7 @@ class Contrasts(Result):
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """The same as `summary`."""
+        """Give the same as `summary`."""
         return self.summary
 
     @property
@@ -81,7 +81,10 @@ def _check_arm_values(measure: str, values: dict[str, NDArray[np.float64]], stud
         "time": (lambda x: x > 0, "a time above zero"),
         "sd": (lambda x: x > 0, "a standard deviation above zero"),
         "n": (lambda x: x >= 1, "a number of one or more"),
-        "mean": (lambda x: x != 0 if measure == "ROM" else np.isfinite(x), "a mean" + " other than zero" * (measure == "ROM")),
+        "mean": (
+            lambda x: x != 0 if measure == "ROM" else np.isfinite(x),
+            "a mean" + " other than zero" * (measure == "ROM"),
+        ),
     }
     for name, array in values.items():
         rule, expected = rules[name]
@@ -118,7 +121,7 @@ def _arms_of(study: NDArray[np.str_], treatment: NDArray[np.str_]) -> list[tuple
 
 
 def _why_drop(measure: str, values: dict[str, NDArray[np.float64]], rows: NDArray[np.int64]) -> str | None:
-    """The reason for which a study says nothing of the effect, if there is one."""
+    """Say why a study tells nothing of the effect, if it does not."""
     if rows.size == 1:
         return "only one arm"
     if measure in {"OR", "RR", "IRR"} and not values["events"][rows].any():
@@ -228,7 +231,10 @@ def contrasts(
         if chosen is None:
             raise InputError(name, found="nothing", expected=f"the name of a column, needed for {measure}")
         values[name] = numbers(column(chosen, name, frame), name)
-    trial, arm = labels(column(study, "study", frame), "study"), labels(column(treatment, "treatment", frame), "treatment")
+    trial, arm = (
+        labels(column(study, "study", frame), "study"),
+        labels(column(treatment, "treatment", frame), "treatment"),
+    )
     if not trial.size:
         raise InputError("frame", found="no rows", expected="one row an arm")
     _check_arm_values(measure, values, trial)
@@ -236,7 +242,11 @@ def contrasts(
 
 
 def _compare(
-    measure: str, values: dict[str, NDArray[np.float64]], trial: NDArray[np.str_], arm: NDArray[np.str_], increment: float
+    measure: str,
+    values: dict[str, NDArray[np.float64]],
+    trial: NDArray[np.str_],
+    arm: NDArray[np.str_],
+    increment: float,
 ) -> Contrasts:
     dropped, adjusted, kept = [], [], []
     y, v, one, two, where = [], [], [], [], []

@@ -8,6 +8,7 @@ its chance of reaching the end in l more, divided by its length k + l + 1. No pa
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,14 +31,18 @@ __all__ = ["contributions", "flows", "random_walk", "shortest_paths"]
 _DUST = 1e-12  # flows below this share of the unit are rounding
 
 
-def flows(weights: NDArray[np.float64], inverse: NDArray[np.float64], source: int, target: int) -> NDArray[np.float64]:
+def flows(
+    weights: NDArray[np.float64], inverse: NDArray[np.float64], source: int, target: int
+) -> NDArray[np.float64]:
     """Flow of evidence from `source` to `target`: entry (i, j) is what runs from i to j, zero where it runs back."""
     potential = inverse[:, source] - inverse[:, target]
     flow = weights * (potential[:, None] - potential[None, :])
     return np.where(flow > _DUST, flow, 0.0)
 
 
-def random_walk(flow: NDArray[np.float64], source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.float64]:
+def random_walk(
+    flow: NDArray[np.float64], source: NDArray[np.int64], target: NDArray[np.int64]
+) -> NDArray[np.float64]:
     r"""Contributions of the edges to unit flows, by a random walk along each flow.
 
     .. math:: c_{ij} = p_{ij} \sum_{k, l} \frac{F_k(i) \, G_l(j)}{k + l + 1}
@@ -101,7 +106,7 @@ def random_walk(flow: NDArray[np.float64], source: NDArray[np.int64], target: ND
     k = np.arange(len(ahead))
     share = 1.0 / (k[:, None] + k[None, :] + 1.0)
     forward = np.stack(ahead, axis=2) @ share  # (c, n, l)
-    return step * (forward @ np.stack(back, axis=1))
+    return np.asarray(step * (forward @ np.stack(back, axis=1)))
 
 
 def shortest_paths(flow: NDArray[np.float64], source: int, target: int) -> NDArray[np.float64]:
@@ -140,7 +145,7 @@ def shortest_paths(flow: NDArray[np.float64], source: int, target: int) -> NDArr
     ]
     result = np.zeros_like(flow)
     while (path := _widest_shortest(left, source, target)) is not None:
-        steps = list(zip(path[:-1], path[1:], strict=True))
+        steps = list(pairwise(path))
         amount = min(left[i][j] for i, j in steps)
         for i, j in steps:
             result[i, j] += amount / len(steps)
@@ -241,8 +246,10 @@ def edge_contributions(
     return first, second, table
 
 
-def contributions(net: Any, kind: str, per: str, risk_of_bias: Mapping[str, str] | None, *, common: bool) -> pd.DataFrame:
-    """The table of :meth:`Network.contributions`."""
+def contributions(
+    net: Any, kind: str, per: str, risk_of_bias: Mapping[str, str] | None, *, common: bool
+) -> pd.DataFrame:
+    """Make the table of :meth:`Network.contributions`."""
     for name, value, allowed in (
         ("kind", kind, ("random-walk", "shortest-path", "hat")),
         ("per", per, ("comparison", "study", "risk of bias")),
@@ -250,7 +257,9 @@ def contributions(net: Any, kind: str, per: str, risk_of_bias: Mapping[str, str]
         if value not in allowed:
             raise InputError(name, found=repr(value), expected=f"one of {', '.join(allowed)}")
     if kind == "hat" and per != "comparison":
-        raise InputError("kind", found="'hat'", expected="'random-walk' or 'shortest-path' for contributions per " + per)
+        raise InputError(
+            "kind", found="'hat'", expected="'random-walk' or 'shortest-path' for contributions per " + per
+        )
     levels = _levels(net, risk_of_bias) if per == "risk of bias" else {}
     structure: Structure = net._structure
     solution: Solution = net._common if common else net._random
@@ -280,5 +289,7 @@ def _levels(net: Any, risk_of_bias: Mapping[str, str] | None) -> dict[str, str]:
     given = {str(study): str(level) for study, level in dict(risk_of_bias).items()}
     missing = [s for s in net._structure.studies if s not in given]
     if missing:
-        raise InputError("risk_of_bias", found=f"no level for {', '.join(missing[:6])}", expected="a level for each study")
+        raise InputError(
+            "risk_of_bias", found=f"no level for {', '.join(missing[:6])}", expected="a level for each study"
+        )
     return {s: given[s] for s in net._structure.studies}

@@ -103,5 +103,5 @@ def fit_designs(structure: Structure, tau2: float | NDArray[np.float64]) -> list
 
 
 def leftover_within(designs: list[Design]) -> float:
-    """The factor of tau2 in the expectation of Q within designs."""
+    """Sum of the factors of tau2 in the expectation of Q within designs."""
     return sum(design.leftover for design in designs)

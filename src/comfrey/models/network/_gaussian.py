@@ -113,7 +113,7 @@ class NetworkModel:
         for group in self.structure.groups:
             block = at.covariance[group.arms[:, :, None], group.arms[:, None, :]]
             result.append(np.einsum("kra,kab,krb->kr", group.design, block, group.design).ravel())
-        return at.weights * np.concatenate(result)
+        return np.asarray(at.weights * np.concatenate(result))
 
     def cross(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, n) matrix X' diag(weights) X."""
@@ -124,7 +124,8 @@ class NetworkModel:
             start += group.variance.size
             places.append((group.arms[:, :, None] * n + group.arms[:, None, :]).ravel())
             values.append((np.swapaxes(w[:, :, None] * group.design, 1, 2) @ group.design).ravel())
-        return np.bincount(np.concatenate(places), np.concatenate(values), n * n).reshape(n, n)
+        flat: NDArray[np.float64] = np.bincount(np.concatenate(places), np.concatenate(values), n * n).astype(float)
+        return flat.reshape(n, n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +144,12 @@ class LinearModel:
     @property
     def free(self) -> int:
         """Number of columns of X."""
-        return self.X.shape[1]
+        return int(self.X.shape[1])
 
     @property
     def df(self) -> int:
         """Rows minus columns of X."""
-        return self.X.shape[0] - self.X.shape[1]
+        return int(self.X.shape[0] - self.X.shape[1])
 
     def evaluate(self, tau2: float) -> Evaluation:
         """Solve at `tau2`."""

@@ -105,7 +105,7 @@ def _information(model: GaussianModel, at: Evaluation, restricted: bool) -> floa
 
 
 def _upper_bound(model: GaussianModel) -> float:
-    """A tau2 above which both scores are negative.
+    """Bound tau2: above it both scores are negative.
 
     y'PPy <= RSS / tau2**2 with RSS the unweighted residual sum of squares, and tr(P) >= df / (v + tau2) with v the
     largest variance; so the score is negative once df * tau2**2 > RSS * (v + tau2).

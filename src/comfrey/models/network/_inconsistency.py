@@ -114,9 +114,13 @@ def label(structure: Structure, design: Design) -> str:
     return ":".join(structure.treatments[i] for i in design.arms)
 
 
-def _leftovers(designs: list[Design], solution: Solution) -> list[tuple[NDArray[np.float64], ...]]:
-    """For each design, in the basis that makes its contrasts independent with unit variance: residual, and
-    eigenvalues and vectors of one minus its share in its own fit."""
+def _leftovers(
+    designs: list[Design], solution: Solution
+) -> list[tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Residual of each design, and eigenvalues and vectors of one minus its share in its own fit.
+
+    All in the basis that makes the design's contrasts independent with unit variance; the last array leads there.
+    """
     result = []
     for design in designs:
         rest = np.asarray(design.arms[1:])
@@ -130,7 +134,9 @@ def _leftovers(designs: list[Design], solution: Solution) -> list[tuple[NDArray[
     return result
 
 
-def detach(designs: list[Design], solution: Solution, q: float, df: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def detach(
+    designs: list[Design], solution: Solution, q: float, df: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     r"""Q between designs after each design is given effects of its own, by a low-rank update.
 
     .. math:: Q_{(d)} = Q - r_d' (V_d - X_d L^{-1} X_d')^{-} r_d
@@ -169,7 +175,7 @@ def between_q(designs: list[Design], solution: Solution) -> NDArray[np.float64]:
 
 
 def _own_effects(structure: Structure) -> Structure:
-    """The network in which every design has treatments of its own: the full design-by-treatment interaction."""
+    """Give every design treatments of its own: the full design-by-treatment interaction."""
     groups, start = [], 0
     for group in structure.groups:
         _, which = np.unique(group.arms, axis=0, return_inverse=True)
@@ -190,7 +196,7 @@ def _tau2_within(structure: Structure, designs: list[Design], method: str) -> fl
 
 
 def decompose(net: Any, tau2_within: str) -> Designs:
-    """The numbers of :meth:`Network.designs`.
+    """Compute the numbers of :meth:`Network.designs`.
 
     References
     ----------
@@ -206,7 +212,9 @@ def decompose(net: Any, tau2_within: str) -> Designs:
     q_between, df_between = net.q_inconsistency, net.q_inconsistency_df
     names = [label(structure, d) for d in designs]
     decomposition = _q_table(
-        ["Total", "Within designs", "Between designs"], [net.q, q_within, q_between], [net.q_df, df_within, df_between]
+        ["Total", "Within designs", "Between designs"],
+        [net.q, q_within, q_between],
+        [net.q_df, df_within, df_between],
     )
     within = _q_table(names, [d.q for d in designs], [d.df for d in designs])
     within.insert(0, "k", [d.studies.size for d in designs])
@@ -241,7 +249,7 @@ def _q_table(index: list[str], q: Any, df: Any) -> pd.DataFrame:
 
 
 def net_heat(net: Any, *, random: bool) -> NetHeat:
-    """The numbers of :meth:`Network.net_heat`.
+    """Compute the numbers of :meth:`Network.net_heat`.
 
     References
     ----------

@@ -48,7 +48,7 @@ class Rows:
 
 
 def column(values: Any, argument: str, data: Any) -> Any:
-    """A column of `data` where `values` is its name, else `values` itself."""
+    """Take a column of `data` where `values` is its name, else `values` itself."""
     if not isinstance(values, str):
         return values
     if data is None:
@@ -60,7 +60,7 @@ def column(values: Any, argument: str, data: Any) -> Any:
 
 
 def numbers(values: ArrayLike, argument: str) -> NDArray[np.float64]:
-    """A one-dimensional float array; what is not a number is named with its row."""
+    """Make a one-dimensional float array; what is not a number is named with its row."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
@@ -84,7 +84,7 @@ def labels(values: Iterable[Any], argument: str) -> NDArray[np.str_]:
         if isinstance(value, (float, np.floating)) and np.isfinite(value) and float(value).is_integer():
             text = str(int(value))  # spreadsheets turn whole numbers into floats
         else:
-            text = "" if value is None or value != value else str(value).strip()  # noqa: PLR0124  # NaN and NA
+            text = "" if value is None or value != value else str(value).strip()  # NaN
         if not text or text == "<NA>":
             raise InputError(argument, found="nothing", expected="a label", row=row)
         result.append(text)
@@ -195,7 +195,8 @@ def structure_of(rows: Rows) -> tuple[Structure, tuple[str, ...]]:
         matrix (not positive definite).
     """
     count = np.bincount(rows.study, minlength=len(rows.studies))
-    groups, notes = [], []
+    groups: list[ArmGroup] = []
+    notes: list[str] = []
     for m in np.unique(count):
         members = np.flatnonzero(count == m)
         order = np.argsort(rows.study, kind="stable")
@@ -211,9 +212,7 @@ def _merged(groups: list[ArmGroup]) -> tuple[ArmGroup, ...]:
     return tuple(sorted(groups, key=lambda group: group.arms.shape[1]))
 
 
-def _two_arms(
-    rows: Rows, members: NDArray[np.int64], picked: NDArray[np.int64]
-) -> tuple[ArmGroup, tuple[str, ...]]:
+def _two_arms(rows: Rows, members: NDArray[np.int64], picked: NDArray[np.int64]) -> tuple[ArmGroup, tuple[str, ...]]:
     i = picked[:, 0]
     low, high = np.minimum(rows.first[i], rows.second[i]), np.maximum(rows.first[i], rows.second[i])
     contrast = np.where(rows.first[i] > rows.second[i], rows.yi[i], -rows.yi[i])  # high minus low
@@ -221,14 +220,12 @@ def _two_arms(
 
 
 def _arms_from_rows(count: int) -> int | None:
-    """The a with a (a - 1) / 2 = count, if there is one."""
+    """Find the a with a (a - 1) / 2 = count, if there is one."""
     a = round((1 + (1 + 8 * count) ** 0.5) / 2)
     return a if a * (a - 1) // 2 == count else None
 
 
-def _many_arms(
-    rows: Rows, members: NDArray[np.int64], picked: NDArray[np.int64]
-) -> tuple[ArmGroup, tuple[str, ...]]:
+def _many_arms(rows: Rows, members: NDArray[np.int64], picked: NDArray[np.int64]) -> tuple[ArmGroup, tuple[str, ...]]:
     """Studies that all have the same number of rows: covariances from the variances of every comparison.
 
     The covariance of the contrasts of b and c with a is (v_ab + v_ac - v_bc) / 2.

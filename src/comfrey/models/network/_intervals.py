@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from comfrey.models.network._solve import Solution
     from comfrey.models.network._structure import Structure
 
-__all__ = ["Pairs", "Test", "compare_pairs", "q_by_part"]
+__all__ = ["Pairs", "Test", "chi2_p", "compare_pairs", "q_by_part"]
 
 Test = Literal["z", "t", "hk"]
 
@@ -34,6 +34,11 @@ class Pairs:
     ci_high: NDArray[np.float64]
     pi_low: NDArray[np.float64]
     pi_high: NDArray[np.float64]
+
+
+def chi2_p(q: float, df: int) -> float:
+    """Upper tail of the chi-squared distribution; not a number without degrees of freedom."""
+    return float(stats.chi2.sf(q, df)) if df > 0 else float("nan")
 
 
 def q_by_part(structure: Structure, solution: Solution) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -95,15 +100,17 @@ def compare_pairs(
     se = np.sqrt(variance)
     part = np.broadcast_to(structure.island[:, None], se.shape)
     tail = 0.5 * (1.0 + level)
-    t_quantile = stats.t.ppf(tail, free)
+    t_quantile = np.asarray(stats.t.ppf(tail, free))
     quantile = np.full(structure.n_islands, stats.norm.ppf(tail)) if test == "z" else t_quantile
     off = ~np.eye(structure.n, dtype=bool)
     with np.errstate(invalid="ignore", divide="ignore"):
         statistic = np.where(off, estimate / se, np.nan)
         size = np.abs(statistic)
-        p_value = 2.0 * (stats.norm.sf(size) if test == "z" else stats.t.sf(size, free[part]))
+        p_value = 2.0 * np.asarray(stats.norm.sf(size) if test == "z" else stats.t.sf(size, free[part]))
     half = quantile[part] * se
-    reach = np.where(off, t_quantile[part] * np.sqrt(se * se + tau2[part]), 0.0) if predict else np.full_like(se, np.nan)
+    reach = (
+        np.where(off, t_quantile[part] * np.sqrt(se * se + tau2[part]), 0.0) if predict else np.full_like(se, np.nan)
+    )
     return Pairs(
         estimate, se, statistic, p_value, estimate - half, estimate + half, estimate - reach, estimate + reach
     )

@@ -52,7 +52,7 @@ def _network_cells(net: Any) -> dict[tuple[str, str], tuple[float, float, float]
 
 
 def league(net: Any, upper: Any, digits: int, transform: bool | None, order: Sequence[str] | None) -> pd.DataFrame:
-    """The table of :meth:`Network.league`."""
+    """Make the table of :meth:`Network.league`."""
     names = _ordered(net, order)
     below = _network_cells(net)
     if isinstance(upper, str):

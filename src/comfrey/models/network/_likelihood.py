@@ -219,13 +219,15 @@ def _newton(
         try:
             move = np.linalg.solve(information, gradient)
         except np.linalg.LinAlgError:
-            raise NotEstimableError(f"the {name} likelihood has no single maximum: an effect is not identified") from None
+            raise NotEstimableError(
+                f"the {name} likelihood has no single maximum: an effect is not identified"
+            ) from None
         decrement = float(gradient @ move)
-        if decrement < 1e-20 * max(1.0, abs(height)) or float(np.abs(move).max()) < 1e-12:
-            return x, height, np.linalg.inv(information), float(np.sqrt(max(decrement, 0.0))), step
+        if decrement < 1e-20 or float(np.abs(move).max()) < 1e-12:
+            return x, height, np.asarray(np.linalg.inv(information)), float(np.sqrt(max(decrement, 0.0))), step
         if float(np.abs(x + move).max()) > 40:
             raise NotEstimableError(
-                f"the {name} likelihood rises without end: a treatment has no events (or nothing else) wherever it is compared"
+                f"the {name} likelihood rises without end: a treatment has no events (or only events)"
             )
         size = 1.0
         while size > 1e-6:
@@ -365,7 +367,9 @@ def penalised_logistic_network(
         return height, X.T @ (events - total * p + leverage * (0.5 - p)), information
 
     start = np.zeros(k + n - 1)
-    start[:k] = [np.log((e.sum() + 0.5) / (t.sum() - e.sum() + 0.5)) for e, t in zip(counts.events, counts.total, strict=True)]
+    start[:k] = [
+        np.log((e.sum() + 0.5) / (t.sum() - e.sum() + 0.5)) for e, t in zip(counts.events, counts.total, strict=True)
+    ]
     beta, height, inverse, gradient, steps = _newton(value, start, "penalised logistic")
     fit = (beta[k:], height, inverse[k:, k:], gradient, steps)
     return _result(counts, source, "penalised logistic", small_values, level, reference, fit)

@@ -14,7 +14,7 @@ from comfrey.models.network._structure import arm_group, build
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from comfrey.models.network._fit import Network
+    from comfrey.models.network._network import Network
 
 __all__ = ["mantel_haenszel_design", "mantel_haenszel_network"]
 
@@ -22,7 +22,7 @@ __all__ = ["mantel_haenszel_design", "mantel_haenszel_network"]
 def _pair_terms(
     events: NDArray[np.float64], other: NDArray[np.float64], size: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """R[i, j] = sum over studies of events_i * nonevents_j / size, and the odds ratios psi[i, j] = R[i, j] / R[j, i]."""
+    """R[i, j], the sum of events_i * nonevents_j / size, and odds ratios psi[i, j] = R[i, j] / R[j, i]."""
     r = np.einsum("ki,kj,k->ij", events, other, 1 / size)
     with np.errstate(divide="ignore", invalid="ignore"):
         return r, r / r.T
@@ -163,7 +163,7 @@ def _drop_empty(studies: dict[str, Arms]) -> tuple[dict[str, Arms], list[str]]:
             for t in empty:
                 changed = True
                 notes.append(
-                    f"Left out: {t} in {', '.join(names)}, as the design {':'.join(design)} has no finite odds ratio for it"
+                    f"Left out: {t} in {', '.join(names)} (no finite odds ratio in the design {':'.join(design)})"
                 )
                 for s in names:
                     del studies[s][t]
@@ -174,9 +174,7 @@ def _drop_empty(studies: dict[str, Arms]) -> tuple[dict[str, Arms], list[str]]:
             return studies, notes
 
 
-def mantel_haenszel_network(
-    source: Any, *, small_values: str | None, level: float, reference: str | None
-) -> Network:
+def mantel_haenszel_network(source: Any, *, small_values: str | None, level: float, reference: str | None) -> Network:
     """Common-effect network of odds ratios by Mantel-Haenszel, without adding anything to empty cells.
 
     Each design is pooled by itself; the designs' odds ratios then make a consistent network by generalised least
@@ -223,7 +221,9 @@ def mantel_haenszel_network(
         arms = np.array([place[t] for t in design])
         group = arm_group(np.array([d]), arms[None], contrast[None], covariance[None])
         if not group.variance.min() > 0:
-            raise NotEstimableError(f"the Mantel-Haenszel covariance of design {':'.join(design)} is not positive definite")
+            raise NotEstimableError(
+                f"the Mantel-Haenszel covariance of design {':'.join(design)} is not positive definite"
+            )
         groups.append(group)
         for i in range(arms.size):
             for j in range(i + 1, arms.size):
@@ -241,6 +241,6 @@ def mantel_haenszel_network(
     said = [n for n in source.notes if n.startswith("Left out")]
     return assemble(
         rows, structure, method="MH", test="z", level=level, small_values=small_values, reference=reference,
-        measure="OR", notes=(*said, *notes, "In this network every design is one study; nothing was added to empty cells"),
+        measure="OR", notes=(*said, *notes, "Every design is one study here; nothing was added to empty cells"),
         k=len(studies), n_comparisons=sum(len(a) * (len(a) - 1) // 2 for a in studies.values()),
     )  # fmt: skip

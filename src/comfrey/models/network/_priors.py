@@ -128,7 +128,11 @@ class LogNormal:
         """Log density at tau (not at tau2)."""
         x = np.log(tau)
         return np.asarray(
-            math.log(2) - x - math.log(self.sd) - 0.5 * math.log(2 * math.pi) - 0.5 * ((2 * x - self.mean) / self.sd) ** 2
+            math.log(2)
+            - x
+            - math.log(self.sd)
+            - 0.5 * math.log(2 * math.pi)
+            - 0.5 * ((2 * x - self.mean) / self.sd) ** 2
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,13 +123,19 @@ def _panel(
 
 
 def _start(model: GaussianModel) -> float:
-    """A scale for tau: where the restricted likelihood has its mass, roughly."""
+    """Find a scale for tau: roughly where the restricted likelihood has its mass."""
     tau2, certificate = fit_tau2(model, "REML")
-    spread = certificate.se_tau2 if certificate and math.isfinite(certificate.se_tau2) else float(np.median(model.variances))
+    spread = (
+        certificate.se_tau2
+        if certificate and math.isfinite(certificate.se_tau2)
+        else float(np.median(model.variances))
+    )
     return math.sqrt(max(tau2, spread))
 
 
-def _moments(tau: NDArray[np.float64], solved: list[Evaluation], order: int, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+def _moments(
+    tau: NDArray[np.float64], solved: list[Evaluation], order: int, unit: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Rows of integrands (per unit mass) that must be right: 1, powers of tau, moments of the effects."""
     rows = [np.ones_like(tau)]
     theta = np.array([s.theta for s in solved]) / unit
@@ -144,7 +151,8 @@ def _moments(tau: NDArray[np.float64], solved: list[Evaluation], order: int, uni
 def posterior(model: GaussianModel, prior: Prior) -> Posterior:
     r"""Posterior of a normal model with a flat prior for its effects.
 
-    .. math:: p(\tau \mid y) \propto p(\tau) \, L_R(\tau^2), \qquad \theta \mid \tau, y \sim N\{\hat\theta(\tau), C(\tau)\}
+    .. math:: p(\tau \mid y) \propto p(\tau) \, L_R(\tau^2), \qquad
+              \theta \mid \tau, y \sim N\{\hat\theta(\tau), C(\tau)\}
 
     with the restricted likelihood, as the integral over flat effects is its constant multiple. The unit interval
     u, tau = s u / (1 - u), is cut where the nested rules differ most, until mass, tau and the first two moments of
@@ -184,7 +192,7 @@ def posterior(model: GaussianModel, prior: Prior) -> Posterior:
     end = prior.upper / (scale + prior.upper) if finite else 1.0
     edges = np.unique(np.concatenate([[0.0], end * np.array([0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0])]))
     panels: dict[int, tuple[float, float, NDArray[np.float64], NDArray[np.float64], list[Evaluation]]] = {}
-    for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(edges)):
         panels[i] = (float(a), float(b), *_panel(model, prior, scale, float(a), float(b)))
     peak = max(float(p[3].max()) for p in panels.values())
     middle = model.evaluate(scale * scale)

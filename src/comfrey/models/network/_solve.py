@@ -2,7 +2,8 @@
 
 With weights w = 1 / (variance + tau2) the normal equations have the weighted Laplacian of the graph of treatments,
 L = X' W X, as their matrix (Rücker 2012, doi:10.1002/jrsm.1058; multi-arm studies as in Rücker & Schwarzer 2014,
-doi:10.1002/sim.6236). One treatment of each connected part is held at zero, and the rest of L is inverted by Cholesky.
+doi:10.1002/sim.6236). One treatment of each connected part is held at zero, and the rest of L is inverted by
+Cholesky.
 """
 
 from __future__ import annotations
@@ -80,8 +81,9 @@ def laplacian(
         values.append((np.swapaxes(weighted, 1, 2) @ group.design).ravel())
         heads.append(group.arms.ravel())
         loads.append(np.einsum("kra,kr->ka", weighted, group.response).ravel())
-    matrix = np.bincount(np.concatenate(places), np.concatenate(values), n * n).reshape(n, n)
-    return matrix, np.bincount(np.concatenate(heads), np.concatenate(loads), n)
+    matrix: NDArray[np.float64] = np.bincount(np.concatenate(places), np.concatenate(values), n * n).astype(float)
+    load: NDArray[np.float64] = np.bincount(np.concatenate(heads), np.concatenate(loads), n).astype(float)
+    return matrix.reshape(n, n), load
 
 
 def held(structure: Structure) -> NDArray[np.bool_]:
@@ -147,4 +149,3 @@ def solve(structure: Structure, tau2: float | NDArray[np.float64]) -> Solution:
         residuals.append(residual)
         q += float((weight * residual * residual).sum())
     return Solution(theta, inverse, log_det, q, tuple(weights), tuple(residuals))
-

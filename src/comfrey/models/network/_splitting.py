@@ -36,7 +36,8 @@ def back_calculate(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     r"""Take the direct estimates out of the network's.
 
-    .. math:: p = v_N / v_D, \qquad \hat\theta_I = (\hat\theta_N - p \hat\theta_D) / (1 - p), \qquad v_I = v_N / (1 - p)
+    .. math:: p = v_N / v_D, \qquad \hat\theta_I = (\hat\theta_N - p \hat\theta_D) / (1 - p), \qquad
+              v_I = v_N / (1 - p)
 
     Parameters
     ----------
@@ -70,12 +71,9 @@ def separated(structure: Structure, apart: NDArray[np.bool_]) -> Structure:
     for group in structure.groups:
         moved = group.arms + structure.n * apart[group.studies][:, None]
         groups.append(ArmGroup(group.studies, moved, group.design, group.response, group.variance))
-    used, inverse = np.unique(np.concatenate([g.arms.ravel() for g in groups]), return_inverse=True)
-    place = dict(zip(used.tolist(), range(used.size), strict=True))
-    del inverse
+    used = np.unique(np.concatenate([g.arms.ravel() for g in groups]))
     renamed = tuple(
-        ArmGroup(g.studies, np.vectorize(place.__getitem__, otypes=[np.int64])(g.arms), g.design, g.response, g.variance)
-        for g in groups
+        ArmGroup(g.studies, np.searchsorted(used, g.arms), g.design, g.response, g.variance) for g in groups
     )
     names = tuple(structure.treatments[i % structure.n] + " (split)" * bool(i >= structure.n) for i in used)
     return build(names, structure.studies, renamed)
@@ -86,16 +84,13 @@ class _Refit:
 
     def __init__(self, structure: Structure, solution: Solution, direct: Direct) -> None:
         self.structure, self.solution = structure, solution
-        matrix, self.load = laplacian(structure, solution.weights)
-        del matrix
+        self.load = laplacian(structure, solution.weights)[1]
         self.laplacians = study_laplacians(structure, solution.weights)
         self.loads = [
             np.einsum("kra,kr,kr->ka", g.design, w, g.response)
             for g, w in zip(structure.groups, solution.weights, strict=True)
         ]
-        self.place = {
-            int(s): (i, j) for i, g in enumerate(structure.groups) for j, s in enumerate(g.studies)
-        }
+        self.place = {int(s): (i, j) for i, g in enumerate(structure.groups) for j, s in enumerate(g.studies)}
         self.edges = np.column_stack([direct.first, direct.second])
         self.edge_count = direct.k
 
@@ -148,7 +143,7 @@ class _Refit:
 
 
 def _with_weights(rest: Structure, structure: Structure, solution: Solution, keep: NDArray[np.bool_]) -> Structure:
-    """The kept studies with variances that hold the heterogeneity already."""
+    """Give the kept studies variances that hold the heterogeneity already."""
     groups, at = [], 0
     for group, weight in zip(structure.groups, solution.weights, strict=True):
         chosen = keep[group.studies]
@@ -221,7 +216,7 @@ def indirect_by_refit(
 
 
 def split(net: Any, method: str, tau2: str) -> pd.DataFrame:
-    """The table of :meth:`Network.split`."""
+    """Make the table of :meth:`Network.split`."""
     if method not in {"back-calculation", "SIDDE"}:
         raise InputError("method", found=repr(method), expected="'back-calculation' or 'SIDDE'")
     if tau2 not in {"network", "refit"}:
@@ -254,7 +249,9 @@ def split(net: Any, method: str, tau2: str) -> pd.DataFrame:
     return _table(net, first, second, k, proportion, overall, overall_variance, full)
 
 
-def _direct_at(net: Any, direct: Direct, tau2: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _direct_at(
+    net: Any, direct: Direct, tau2: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Direct estimates at a heterogeneity of each comparison's own."""
     rows = net._rows
     y = np.where(rows.first < rows.second, rows.yi, -rows.yi)

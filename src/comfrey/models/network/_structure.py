@@ -102,6 +102,10 @@ class Structure:
         """Degrees of freedom of Cochran's Q: independent contrasts minus estimated effects."""
         return self.n_contrasts - (self.n - self.n_islands)
 
+    def studies_per_treatment(self) -> NDArray[np.int64]:
+        """(n,) number of studies that hold each treatment."""
+        return np.bincount(np.concatenate([g.arms.ravel() for g in self.groups]), minlength=self.n)
+
     def only(self, studies: NDArray[np.bool_]) -> Structure:
         """Keep some studies, and the treatments that they compare; indices are counted anew."""
         groups = tuple(group.take(studies[group.studies]) for group in self.groups)
@@ -115,9 +119,7 @@ class Structure:
         renamed = tuple(
             ArmGroup(place_study[g.studies], place[g.arms], g.design, g.response, g.variance) for g in groups
         )
-        return build(
-            tuple(self.treatments[i] for i in used), tuple(self.studies[i] for i in kept), renamed
-        )
+        return build(tuple(self.treatments[i] for i in used), tuple(self.studies[i] for i in kept), renamed)
 
     def part(self, island: int) -> Structure:
         """One connected part of the network as a network of its own."""
@@ -148,7 +150,9 @@ def islands(n: int, arms: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     (n,) int array
         Labels 0, 1, ... in the order of the first treatment of each part.
     """
-    start = np.concatenate([np.repeat(a[:, 0], a.shape[1] - 1) for a in arms]) if arms else np.empty(0, dtype=np.int64)
+    start = (
+        np.concatenate([np.repeat(a[:, 0], a.shape[1] - 1) for a in arms]) if arms else np.empty(0, dtype=np.int64)
+    )
     end = np.concatenate([a[:, 1:].ravel() for a in arms]) if arms else np.empty(0, dtype=np.int64)
     graph = coo_array((np.ones(start.size), (start, end)), shape=(n, n))
     labels = connected_components(graph, directed=False)[1].astype(np.int64)

@@ -54,7 +54,7 @@ def thresholds(
 
 
 def _margin(net: Any, decision: str | None) -> tuple[int, NDArray[np.float64], float]:
-    """The preferred treatment, its margins over the others, and the sign that makes large values good."""
+    """Find the preferred treatment, its margins over the others, and the sign that makes large values good."""
     net._one_part("a threshold analysis")
     sign = -1.0 if net._direction() == "desirable" else 1.0
     value = sign * net._random.theta
@@ -139,7 +139,9 @@ def threshold_analysis(net: Any, *, decision: str | None = None, per: str = "com
     )
 
 
-def _by_study(structure: Any, solution: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], pd.MultiIndex]:
+def _by_study(
+    structure: Any, solution: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], pd.MultiIndex]:
     """Move of the effects for a unit shift of an arm against the first arm of its study."""
     moves, estimates, ses, keys = [], [], [], []
     tables = study_laplacians(structure, solution.weights)
@@ -154,7 +156,11 @@ def _by_study(structure: Any, solution: Any) -> tuple[NDArray[np.float64], NDArr
                 estimates.append(contrast[s, j - 1])
                 ses.append(np.sqrt(covariance[s, j - 1, j - 1]))
                 keys.append(
-                    (structure.studies[group.studies[s]], structure.treatments[arms[j]], structure.treatments[arms[0]])
+                    (
+                        structure.studies[group.studies[s]],
+                        structure.treatments[arms[j]],
+                        structure.treatments[arms[0]],
+                    )
                 )
     index = pd.MultiIndex.from_tuples(keys, names=["study", "treatment_1", "treatment_2"])
     return np.column_stack(moves), np.asarray(estimates), np.asarray(ses), index
