@@ -8,6 +8,7 @@ its chance of reaching the end in l more, divided by its length k + l + 1. No pa
 
 from __future__ import annotations
 
+from bisect import insort
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -112,9 +113,10 @@ def random_walk(
 def shortest_paths(flow: NDArray[np.float64], source: int, target: int) -> NDArray[np.float64]:
     """Contributions of the edges to a unit flow, taking one shortest path out of it after another.
 
-    The method leaves open which of several paths with the fewest edges goes first. Here it is the one that carries
-    most (the largest smallest flow), which does not depend on the names of treatments; if that ties too, the first
-    in the order of treatments. Each path takes the smallest flow on it away, shared evenly among its edges.
+    The method leaves open which of several paths with the fewest edges goes first. Here it is the one whose smallest
+    flow is largest; if that ties, whose second smallest is, and so on. This does not depend on the names of
+    treatments; only where all flows tie does their order decide. Each path takes the smallest flow on it away, shared
+    evenly among its edges.
 
     Parameters
     ----------
@@ -156,25 +158,24 @@ def shortest_paths(flow: NDArray[np.float64], source: int, target: int) -> NDArr
 
 
 def _widest_shortest(left: list[dict[int, float]], source: int, target: int) -> list[int] | None:
-    """Of the paths with the fewest edges the one with the largest smallest flow; None where none is left."""
+    """Of the paths with the fewest edges the one with the largest flows, smallest first; None where none is left."""
     came: dict[int, int] = {}
-    width = {source: float("inf")}
+    carried: dict[int, list[float]] = {source: []}
     level = [source]
-    seen = {source}
-    while level and target not in width:
-        reached: dict[int, float] = {}
+    while level and target not in carried:
+        reached: dict[int, list[float]] = {}
         for here in level:
             for there, flow in left[here].items():
-                if there in seen:
+                if there in carried:
                     continue
-                wide = min(width[here], flow)
-                if wide > reached.get(there, 0.0):
-                    reached[there] = wide
+                flows_so_far = carried[here].copy()
+                insort(flows_so_far, flow)
+                if flows_so_far > reached.get(there, []):
+                    reached[there] = flows_so_far
                     came[there] = here
-        width.update(reached)
-        seen.update(reached)
+        carried.update(reached)
         level = sorted(reached)
-    if target not in width:
+    if target not in carried:
         return None
     path = [target]
     while path[-1] != source:

@@ -172,7 +172,8 @@ def assemble(
     common = solve(structure, 0.0)
     random = common if not tau2.any() else solve(structure, tau2)
     one = parts == 1 or shared or estimator == "EE"
-    q, df = common.q, structure.df
+    df = structure.df
+    q = common.q if df > 0 else 0.0
     q_parts = q_by_part(structure, common)[1]
     said = list(notes)
     if parts > 1:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
 
-from comfrey.errors import NotEstimableError
+from comfrey.models.network._positive import invert_positive
 from comfrey.models.network._solve import solve
 
 if TYPE_CHECKING:
@@ -155,13 +154,7 @@ class LinearModel:
         """Solve at `tau2`."""
         w = 1.0 / (self.v + tau2)
         matrix = self.cross(w)
-        scale = np.sqrt(np.diagonal(matrix))
-        factor, fault = dpotrf(matrix / (scale[:, None] * scale), lower=1)
-        if fault:
-            raise NotEstimableError("the model's equations are singular to working precision")
-        log_det = 2.0 * float(np.log(np.diagonal(factor)).sum() + np.log(scale).sum())
-        half, _ = dpotri(factor, lower=1)
-        inverse = (np.tril(half) + np.tril(half, -1).T) / (scale[:, None] * scale)
+        inverse, log_det = invert_positive(matrix)
         load = self.X.T @ (w * self.y)
         theta = inverse @ load
         theta += inverse @ (load - matrix @ theta)

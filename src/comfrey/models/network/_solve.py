@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
 
-from comfrey.errors import NotEstimableError
+from comfrey.models.network._positive import invert_positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,28 +93,13 @@ def held(structure: Structure) -> NDArray[np.bool_]:
 
 
 def invert(matrix: NDArray[np.float64], hold: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """Invert a Laplacian without its held rows, and give its log determinant; held rows of the inverse are zero.
-
-    The matrix is scaled to a unit diagonal first, so that studies of very different precision do no harm.
-    """
+    """Invert a Laplacian without its held rows, and give its log determinant; held rows of the inverse are zero."""
     n = matrix.shape[0]
     free = np.flatnonzero(~hold)
     full = np.zeros((n, n))
     if not free.size:
         return full, 0.0
-    reduced = matrix[np.ix_(free, free)]
-    scale = np.sqrt(np.diagonal(reduced))
-    if not np.all(scale > 0):
-        raise NotEstimableError("a treatment has no weight at all: its studies' variances are too large to count")
-    factor, fault = dpotrf(reduced / (scale[:, None] * scale), lower=1, overwrite_a=1)
-    if fault:
-        raise NotEstimableError(
-            "the network's equations are singular to working precision: variances differ by too many orders of size"
-        )
-    log_det = 2.0 * float(np.log(np.diagonal(factor)).sum() + np.log(scale).sum())
-    inverse, _ = dpotri(factor, lower=1, overwrite_c=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    full[np.ix_(free, free)] = inverse / (scale[:, None] * scale)
+    full[np.ix_(free, free)], log_det = invert_positive(matrix[np.ix_(free, free)])
     return full, log_det
 
 
