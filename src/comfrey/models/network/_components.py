@@ -279,8 +279,6 @@ def _parse(
         columns.append([float(all(p in own for p in parts)) for own in split])
         if not any(columns[-1]):
             raise InputError("interactions", found=repr(item), expected="components that some treatment combines")
-    if not terms:
-        raise InputError("inactive", found=repr(inactive), expected="at least one component besides it")
     return tuple(terms), spelt, np.array(columns).T
 
 

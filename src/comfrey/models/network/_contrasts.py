@@ -154,9 +154,8 @@ def _study_levels(
         picked["events"] = picked["events"] + increment
         if "total" in picked:
             picked["total"] = picked["total"] + 2 * increment
-        if "time" in picked:
-            picked["time"] = picked["time"].copy()
-    return formula(*(picked[name] for name in needed)), empty
+    with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite is refused by the caller
+        return formula(*(picked[name] for name in needed)), empty
 
 
 def contrasts(
@@ -259,7 +258,8 @@ def _compare(
         if empty and increment > 0:
             adjusted.append(name)
         i, j = np.triu_indices(rows.size, 1)
-        effect, variance = levels.pair(i, j)
+        with np.errstate(invalid="ignore"):
+            effect, variance = levels.pair(i, j)
         if not (np.isfinite(effect) & np.isfinite(variance) & (variance > 0)).all():
             raise InputError(
                 "increment", found=increment, row=int(rows[0]),

@@ -244,6 +244,8 @@ def edge_contributions(
                 [shortest_paths(f, int(i), int(j)) for f, i, j in zip(flow, first[rows], second[rows], strict=True)]
             )
         table[rows] = part[:, low, high] + part[:, high, low]
+    if joined.size and np.abs(table[joined].sum(axis=1) - 1).max() > 1e-8:
+        raise NotEstimableError("evidence flows are lost in rounding: variances differ by too many orders of size")
     return first, second, table
 
 

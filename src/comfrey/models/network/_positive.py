@@ -39,7 +39,7 @@ def invert_positive(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], f
     Examples
     --------
     >>> inverse, log_det = invert_positive(np.array([[2.0, 0.0], [0.0, 4.0]]))
-    >>> inverse.tolist(), round(log_det, 4)
+    >>> inverse.round(4).tolist(), round(log_det, 4)
     ([[0.5, 0.0], [0.0, 0.25]], 2.0794)
     """
     scale = np.sqrt(np.diagonal(matrix))

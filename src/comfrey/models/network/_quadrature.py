@@ -311,9 +311,10 @@ def mixture_quantile(
         slope = (np.exp(-0.5 * t * t) / sd) @ weight / math.sqrt(2 * math.pi)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = x - miss / slope
-        new = np.where((step > low) & (step < high), step, 0.5 * (low + high))
-        moved = np.abs(new - x)
-        x = np.where(miss == 0, x, new)
-        if (moved <= 1e-12 * (np.abs(x) + span)).all() or (np.abs(miss) < 1e-14).all():
+        near = 1e-13 * (np.abs(x) + span)
+        done = (miss == 0) | (np.abs(step - x) <= near) | (high - low <= near)
+        if done.all():
             return np.asarray(x)
+        inside = (step > low) & (step < high)
+        x = np.where(done, x, np.where(inside, step, 0.5 * (low + high)))
     raise ConvergenceError("a quantile of the posterior did not settle")
