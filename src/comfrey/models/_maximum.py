@@ -155,13 +155,6 @@ def _bound(data: Observed, low: float, high: float) -> float:
     return (0.5 * ratio * (1.0 + math.sqrt(1.0 + 4.0 * (high - low) / ratio)) - low) * (1.0 + 1e-9)
 
 
-<<<<<<< HEAD
-def _climb(data: Observed, restricted: bool, low: float, high: float, s_low: float, s_high: float) -> tuple[float, int]:
-    """Root of the score in a bracket: Newton steps, held inside by bisection; to the last digits."""
-    if s_high == 0.0:
-        return high, 0
-    tau2 = low + (high - low) * s_low / (s_low - s_high)
-=======
 def _climb(
     data: Observed, restricted: bool, low: float, high: float, at_low: float, at_high: float
 ) -> tuple[float, int]:
@@ -171,7 +164,6 @@ def _climb(
     """
     low, high = float(low), float(high)
     tau2 = low + (high - low) * float((1.0 - at_low) / (at_high - at_low))
->>>>>>> pairwise
     for step in range(1, _STEPS + 1):
         if not low < tau2 < high:
             tau2 = 0.5 * (low + high)

@@ -113,9 +113,7 @@ def test_prediction_needs_the_columns_of_the_formula():
         fit.predict(pd.DataFrame({"y": [1.0]}))
     matrix = cf.multilevel("yi", "vi", random="study", data=GOOD, moderators=np.column_stack((np.ones(6), GOOD["x"])))
     assert matrix.coefficients["term"].tolist() == ["Intercept", "x2"]
-    np.testing.assert_allclose(
-        matrix.predict([[1, 2.0]])["estimate"], fit.predict({"x": [2.0]})["estimate"], rtol=1e-9
-    )
+    np.testing.assert_allclose(matrix.predict([[1, 2.0]])["estimate"], fit.predict({"x": [2.0]})["estimate"], rtol=1e-9)
     with pytest.raises(cf.InputError, match="new_data: expected 2 columns: Intercept, x2, found 3 columns"):
         matrix.predict([[1, 2, 3]])
     with pytest.raises(cf.InputError, match="term: expected one of study"):

@@ -26,9 +26,7 @@ def ends_by_search(climb, size, index, estimate, brackets):
             full[index], full[free] = value, x
             return climb(full)
 
-        found = optimize.minimize(
-            inner, estimate[free], method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-12}
-        )
+        found = optimize.minimize(inner, estimate[free], method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-12})
         return found.fun
 
     top = climb(estimate)
@@ -68,9 +66,7 @@ def test_ends_for_two_outcomes(direct, structure):
         if abs(values[2]) > 1 or min(values[:2]) < 0:
             return 1e6
         G = np.array([[values[0], covariance], [covariance, values[1]]])
-        return -direct.log_likelihood(
-            np.array(TEETH["yi"]), X, V + direct.structured_matrix(G, inner, TEETH["trial"])
-        )
+        return -direct.log_likelihood(np.array(TEETH["yi"]), X, V + direct.structured_matrix(G, inner, TEETH["trial"]))
 
     estimate = np.append(fit.tau2, fit.rho)
     for index, name in enumerate(["AL", "PD"]):

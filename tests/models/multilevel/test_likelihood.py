@@ -163,9 +163,7 @@ def test_no_point_of_a_wide_search_is_higher_than_the_fit(direct, seed, method, 
 def test_no_point_of_a_wide_search_is_higher_than_a_structured_fit(direct, structure):
     frame = sample(11, 40)
     V = cf.sampling_covariance("vi", "study", 0.3, data=frame)
-    fit = cf.multilevel(
-        "yi", V, random="outcome | study", structure=structure, data=frame, moderators="0 + C(outcome)"
-    )
+    fit = cf.multilevel("yi", V, random="outcome | study", structure=structure, data=frame, moderators="0 + C(outcome)")
     problem, dense_v = fit._state.problem, V.toarray()
     term = problem.terms[0]
     X = (frame["outcome"].to_numpy()[:, None] == np.arange(3)).astype(float)

@@ -19,9 +19,7 @@ def frame_of(seed=0, clusters=12, between=0.5, within=0.3):
     sizes = rng.integers(1, 5, clusters)
     study = np.repeat(np.arange(clusters), sizes)
     k = study.size
-    frame = pd.DataFrame(
-        {"study": study, "es": np.arange(k), "x": rng.normal(size=k), "vi": rng.uniform(0.02, 0.2, k)}
-    )
+    frame = pd.DataFrame({"study": study, "es": np.arange(k), "x": rng.normal(size=k), "vi": rng.uniform(0.02, 0.2, k)})
     frame["lab"] = rng.integers(0, 4, k)
     frame["arm"] = rng.choice(["low", "mid", "high"], k)
     effects = rng.normal(0, between, clusters)[study] + rng.normal(0, within, k)

@@ -12,9 +12,7 @@ def frame_of(seed=0, clusters=9, rho=0.0):
     sizes = rng.integers(1, 6, clusters)
     study = np.repeat(np.arange(clusters), sizes)
     k = study.size
-    frame = pd.DataFrame(
-        {"study": study, "es": np.arange(k), "x": rng.normal(size=k), "vi": rng.uniform(0.02, 0.2, k)}
-    )
+    frame = pd.DataFrame({"study": study, "es": np.arange(k), "x": rng.normal(size=k), "vi": rng.uniform(0.02, 0.2, k)})
     frame["group"] = np.where(study % 3 == 0, "a", np.where(study % 3 == 1, "b", "c"))
     frame["yi"] = 0.3 + rng.normal(0, 0.4, clusters)[study] + rng.normal(0, 0.3, k)
     return frame

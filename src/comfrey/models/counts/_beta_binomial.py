@@ -168,9 +168,7 @@ def _boundary(value: Callable[[float, float], tuple[float, Array, Array]], mu: f
     return BetaBinomialFit(mu, se, 0.0, level, float(abs(score[0]) * se))
 
 
-def _climb(
-    value: Callable[[float, float], tuple[float, Array, Array]], mu: float, log_gamma: float
-) -> BetaBinomialFit:
+def _climb(value: Callable[[float, float], tuple[float, Array, Array]], mu: float, log_gamma: float) -> BetaBinomialFit:
     """Climb in (logit mean, log gamma) to the maximum."""
     at = np.array([mu, log_gamma])
 

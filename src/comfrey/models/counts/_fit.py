@@ -301,17 +301,9 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
         if best is None or fit.log_likelihood > best.log_likelihood:
             best = fit
     highest = float(scan.log_likelihood.max())
-<<<<<<< HEAD
-    if best is None or best.log_likelihood < highest - 1e-6 * (1.0 + abs(highest)):
-        raise failure or ConvergenceError("the profile of the likelihood is higher elsewhere than at the maximum found")
-    return replace(best, profile=(scan_sd, scan.log_likelihood))
-=======
     if best is None or best.log_likelihood < highest - _CERTAIN[problem.effects] * (1.0 + abs(highest)):
-        raise failure or ConvergenceError(
-            "the profile of the likelihood is higher elsewhere than at the maximum found"
-        )
+        raise failure or ConvergenceError("the profile of the likelihood is higher elsewhere than at the maximum found")
     return replace(_plainest(problem, best), profile=profile)
->>>>>>> counts
 
 
 def held(problem: Problem, value: float, fit: Fit) -> Fit:

@@ -58,9 +58,7 @@ def solve(problem: Problem) -> tuple[Found, int]:
             continue
     ranked.sort(key=lambda pair: -pair[0])
     if not ranked:
-        raise ConvergenceError(
-            "The covariance matrix could not be factored at any start. Check the scale of vi_or_V."
-        )
+        raise ConvergenceError("The covariance matrix could not be factored at any start. Check the scale of vi_or_V.")
     best = maximise(problem, ranked[0][1], lower, upper)
     others = [start for _, start in ranked[1:]]
     tries = MANY if problem.k <= SMALL_DATA else FEW

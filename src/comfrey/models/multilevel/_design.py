@@ -115,6 +115,4 @@ def _check_rank(design: Design) -> None:
         extra = ", ".join(design.names[i] for i in sorted(order[rank:].tolist()))
         found = f"{p} columns of rank {rank} in {k} rows"
         fix = f"Leave out what the other columns already say: {extra}."
-        raise InputError(
-            "moderators", found=found, expected="columns that are not combinations of each other", fix=fix
-        )
+        raise InputError("moderators", found=found, expected="columns that are not combinations of each other", fix=fix)

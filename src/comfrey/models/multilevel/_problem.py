@@ -150,9 +150,7 @@ def make_problem(
     )
 
 
-def _general_engine(
-    data: Floats, covariance: SamplingCovariance, terms: tuple[Term, ...], components: Ints
-) -> Engine:
+def _general_engine(data: Floats, covariance: SamplingCovariance, terms: tuple[Term, ...], components: Ints) -> Engine:
     """Choose between the groups of crossed terms and dense sets of linked rows."""
     sizes = np.bincount(components).astype(float)
     crossed = cost(terms, covariance)

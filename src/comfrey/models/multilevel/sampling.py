@@ -284,6 +284,4 @@ def _check_definite(blocks: list[tuple[Ints, Floats]], name: str, fix: str) -> N
 
 def _without_zero(blocks: list[tuple[Ints, Floats]]) -> tuple[tuple[Ints, Floats], ...]:
     """Drop stacks that hold no covariance at all (rho = 0)."""
-    return tuple(
-        (rows, matrices) for rows, matrices in blocks if np.any(matrices != matrices * np.eye(rows.shape[1]))
-    )
+    return tuple((rows, matrices) for rows, matrices in blocks if np.any(matrices != matrices * np.eye(rows.shape[1])))

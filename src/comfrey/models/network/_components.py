@@ -201,9 +201,7 @@ class Components(Result):
             parts = [p.strip() for p in label.split(self.separator)]
             unknown = [p for p in parts if p not in known]
             if unknown:
-                raise InputError(
-                    name, found=repr(unknown[0]), expected=f"components among {', '.join(sorted(known))}"
-                )
+                raise InputError(name, found=repr(unknown[0]), expected=f"components among {', '.join(sorted(known))}")
             sides.append([float(all(p in parts for p in own)) for own in self._parts])
         row = self._table(np.array([sides[0]]) - np.array([sides[1]]), self._random, test=self.test).iloc[0]
         if np.isnan(row["estimate"]):

@@ -32,18 +32,14 @@ __all__ = ["contributions", "flows", "random_walk", "shortest_paths"]
 _DUST = 1e-12  # flows below this share of the unit are rounding
 
 
-def flows(
-    weights: NDArray[np.float64], inverse: NDArray[np.float64], source: int, target: int
-) -> NDArray[np.float64]:
+def flows(weights: NDArray[np.float64], inverse: NDArray[np.float64], source: int, target: int) -> NDArray[np.float64]:
     """Flow of evidence from `source` to `target`: entry (i, j) is what runs from i to j, zero where it runs back."""
     potential = inverse[:, source] - inverse[:, target]
     flow = weights * (potential[:, None] - potential[None, :])
     return np.where(flow > _DUST, flow, 0.0)
 
 
-def random_walk(
-    flow: NDArray[np.float64], source: NDArray[np.int64], target: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def random_walk(flow: NDArray[np.float64], source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.float64]:
     r"""Contributions of the edges to unit flows, by a random walk along each flow.
 
     .. math:: c_{ij} = p_{ij} \sum_{k, l} \frac{F_k(i) \, G_l(j)}{k + l + 1}

@@ -96,9 +96,7 @@ def fit_designs(structure: Structure, tau2: float | NDArray[np.float64]) -> list
     """
     weights = group_weights(structure, tau2)
     return [
-        design
-        for group, weight in zip(structure.groups, weights, strict=True)
-        for design in _fit_group(group, weight)
+        design for group, weight in zip(structure.groups, weights, strict=True) for design in _fit_group(group, weight)
     ]
 
 

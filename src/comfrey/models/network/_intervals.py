@@ -111,6 +111,4 @@ def compare_pairs(
     reach = (
         np.where(off, t_quantile[part] * np.sqrt(se * se + tau2[part]), 0.0) if predict else np.full_like(se, np.nan)
     )
-    return Pairs(
-        estimate, se, statistic, p_value, estimate - half, estimate + half, estimate - reach, estimate + reach
-    )
+    return Pairs(estimate, se, statistic, p_value, estimate - half, estimate + half, estimate - reach, estimate + reach)

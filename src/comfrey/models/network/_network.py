@@ -85,9 +85,7 @@ class Network(NetworkEstimates):
         InputError
             If `method` or `tau2` is none of these.
         """
-        return cast(
-            "pd.DataFrame", self._keep(f"split {method} {tau2}", lambda: _splitting.split(self, method, tau2))
-        )
+        return cast("pd.DataFrame", self._keep(f"split {method} {tau2}", lambda: _splitting.split(self, method, tau2)))
 
     def designs(self, tau2_within: Literal["DL", "ML", "REML"] = "DL") -> _inconsistency.Designs:
         """Decompose Q by design and test the design-by-treatment interaction.

@@ -126,9 +126,7 @@ def _start(model: GaussianModel) -> float:
     """Find a scale for tau: roughly where the restricted likelihood has its mass."""
     tau2, certificate = fit_tau2(model, "REML")
     spread = (
-        certificate.se_tau2
-        if certificate and math.isfinite(certificate.se_tau2)
-        else float(np.median(model.variances))
+        certificate.se_tau2 if certificate and math.isfinite(certificate.se_tau2) else float(np.median(model.variances))
     )
     return math.sqrt(max(tau2, spread))
 

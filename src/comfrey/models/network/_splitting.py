@@ -249,9 +249,7 @@ def split(net: Any, method: str, tau2: str) -> pd.DataFrame:
     return _table(net, first, second, k, proportion, overall, overall_variance, full)
 
 
-def _direct_at(
-    net: Any, direct: Direct, tau2: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _direct_at(net: Any, direct: Direct, tau2: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Direct estimates at a heterogeneity of each comparison's own."""
     rows = net._rows
     y = np.where(rows.first < rows.second, rows.yi, -rows.yi)

@@ -150,9 +150,7 @@ def islands(n: int, arms: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     (n,) int array
         Labels 0, 1, ... in the order of the first treatment of each part.
     """
-    start = (
-        np.concatenate([np.repeat(a[:, 0], a.shape[1] - 1) for a in arms]) if arms else np.empty(0, dtype=np.int64)
-    )
+    start = np.concatenate([np.repeat(a[:, 0], a.shape[1] - 1) for a in arms]) if arms else np.empty(0, dtype=np.int64)
     end = np.concatenate([a[:, 1:].ravel() for a in arms]) if arms else np.empty(0, dtype=np.int64)
     graph = coo_array((np.ones(start.size), (start, end)), shape=(n, n))
     labels = connected_components(graph, directed=False)[1].astype(np.int64)
