@@ -194,6 +194,21 @@ def test_rates_move_with_the_unit_of_time():
     assert (other.tau2, other.log_likelihood) == pytest.approx((fit.tau2, fit.log_likelihood), rel=1e-8)
 
 
+def test_heterogeneity_tests_agree_with_closed_forms():
+    x, n = np.array([5.0, 30, 12, 44]), np.array([50.0, 60, 100, 91])
+    fit = cf.count_model("PLO", cases=x, total=n)
+    saturated, pooled = (stats.binom.logpmf(x, n, p).sum() for p in (x / n, x.sum() / n.sum()))
+    weight = x * (n - x) / n
+    centre = np.average(logit(x / n), weights=weight)
+    assert fit.q_lr == pytest.approx(2 * (saturated - pooled), rel=1e-10)
+    assert fit.q_wald == pytest.approx(weight @ (logit(x / n) - centre) ** 2, rel=1e-10)
+    assert fit.q_wald_p == pytest.approx(stats.chi2.sf(fit.q_wald, 3), rel=1e-8)
+    rates = cf.count_model("IRLN", events=x, time=n)
+    saturated, pooled = (stats.poisson.logpmf(x, mean).sum() for mean in (x, n * x.sum() / n.sum()))
+    assert rates.q_lr == pytest.approx(2 * (saturated - pooled), rel=1e-10)
+    assert rates.q_wald == pytest.approx(x @ (np.log(x / n) - np.average(np.log(x / n), weights=x)) ** 2, rel=1e-10)
+
+
 def test_t_uses_k_minus_one_degrees_of_freedom_for_both_intervals():
     z, t = plo(VASOSPASM), plo(VASOSPASM, test="t", level=0.9)
     half = stats.t.ppf(0.95, 13)
