@@ -191,9 +191,12 @@ def _tables_of(question: Question, spec: ReviewSpec, wrong: Any) -> str | None:
 def _rules(question: Question) -> Iterator[tuple[str, Rule]]:
     for index, rule in enumerate(question.eligible):
         yield f"eligible.{index}", rule
-    for number, sensitivity in enumerate(getattr(question, "sensitivity", ())):
-        for index, rule in enumerate(sensitivity.also):
-            yield f"sensitivity.{number}.also.{index}", rule
+    for part in ("sensitivity", "networks"):
+        for number, other in enumerate(getattr(question, part, ())):
+            for index, rule in enumerate(other.also):
+                yield f"{part}.{number}.also.{index}", rule
+    for index, rule in enumerate(getattr(question, "counted", ())):
+        yield f"counted.{index}", rule
 
 
 def _columns(table: str, spec: ReviewSpec) -> dict[str, Mapping[str, str] | None]:
