@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from comfrey.errors import ComfreyError
+from comfrey.errors import ComfreyError, NotEstimableError
 from comfrey.findings import words
 from comfrey.findings.finding import Excluded, Finding, StudyLine
 from comfrey.findings.trials import Trial, Trials, choose_trials, control_nodes, node_label, node_order
@@ -299,8 +299,13 @@ def _additive_effect(
     """Compare a treatment with the reference as the sum of its parts, which may join islands."""
     from comfrey.effects.registry import find_measure
 
-    measure, row = find_measure(spec.measure), fit.combination(name, against)
-    values = {column: _read(measure, row[column]) for column in ("estimate", "ci_low", "ci_high")}
+    columns = ("estimate", "ci_low", "ci_high")
+    measure = find_measure(spec.measure)
+    try:
+        row = fit.combination(name, against)
+        values = {column: _read(measure, row[column]) for column in columns}
+    except NotEstimableError:
+        values = dict.fromkeys(columns)
     return {"treatment": node, "label": node_label(review, question, node)} | values
 
 
