@@ -204,9 +204,13 @@ class Folder:
         assert old in text, f"{old!r} is not in {name}"
         return self.write(name, text.replace(old, new, 1))
 
+    def rows(self, name: str) -> list[list[str]]:
+        """Return the cells of a table, its header first."""
+        return list(csv.reader(io.StringIO((self.path / name).read_bytes().decode(), newline="")))
+
     def cell(self, name: str, line: int, column: str, value: str) -> Folder:
-        """Set one cell; lines are counted as an editor does."""
-        rows = list(csv.reader(io.StringIO(self.text(name))))
+        """Set one cell; lines are counted as an editor does, where no cell holds a line break."""
+        rows = self.rows(name)
         if column not in rows[0]:
             rows[0].append(column)
             for row in rows[1:]:
@@ -257,6 +261,15 @@ def small(tmp_path):
     for name, text in SMALL.items():
         made.write(name, text)
     return made
+
+
+@pytest.fixture
+def starter(tmp_path):
+    """The review that `comfrey new` writes: three trials and one figure, quick to build."""
+    from comfrey.review.starter import write_starter
+
+    write_starter(tmp_path / "mine")
+    return Folder(tmp_path / "mine")
 
 
 @pytest.fixture(scope="session")

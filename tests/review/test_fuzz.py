@@ -36,8 +36,10 @@ def cells(small, data):
     try:
         for _ in range(data.draw(st.integers(1, 4))):
             name = data.draw(st.sampled_from(TABLES))
-            header, *rows = small.text(name).split("\n", 1)[0].split(","), small.text(name).count("\n")
-            small.cell(name, data.draw(st.integers(2, rows[0])), data.draw(st.sampled_from(header)), data.draw(TEXT))
+            header, *rows = small.rows(name)
+            small.cell(
+                name, data.draw(st.integers(2, len(rows) + 1)), data.draw(st.sampled_from(header)), data.draw(TEXT)
+            )
         are_problems(small.problems())
     finally:
         for name, content in kept.items():
