@@ -69,7 +69,7 @@ def answer_treatments(review: Review, question: Treatments) -> tuple[QuestionAns
         # A table of treatments has no one number that stands for it.
         headline_finding=lead.id if lead and not table else None,
         findings=tuple(findings),
-        rows_read=len(used) + len(unused),
+        rows_read=sum(len(review.rows(table)) for table in (question.arms, question.contrasts) if table),
         rows_used=len(used),
         unused=unused,
     )
@@ -82,8 +82,9 @@ def _headline(
     if table:
         tried = sum(row.trials > 0 for row in table)
         none = len(table) - tried
+        have = "has" if tried == 1 else "have"
         sentence = (
-            f"Of {words.spell(len(table))} kinds of treatment, {words.spell(tried)} have a controlled trial here "
+            f"Of {words.spell(len(table))} kinds of treatment, {words.spell(tried)} {have} a controlled trial here "
         )
         sentence += f"with an outcome of {question.outcome_label}"
         return f"{sentence}; for {words.spell(none)} none was found." if none else f"{sentence}."
@@ -272,7 +273,8 @@ def _direction(
         rows_in_scope=len(rows),
         rows_included=len(chosen),
         counts=dict(counts),
-        reasons=dict.fromkeys(numbers, "counted by direction: the trials print no common effect"),
+        reasons=dict.fromkeys(numbers, "counted by direction: the trials print no common effect")
+        | ({} if any(totals) else {"n": "no trial is counted" if not chosen else "numbers of people not printed"}),
     )
 
 
