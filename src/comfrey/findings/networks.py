@@ -85,7 +85,9 @@ def _people(trials: Sequence[Trial]) -> int:
     return sum(arm.total for trial in trials for arm in trial.arms.values())
 
 
-def _fit(spec: NetworkSpec, trials: Sequence[Trial], names: dict[str, str], reference: str | None) -> Network:
+def _fit(
+    review: Review, spec: NetworkSpec, trials: Sequence[Trial], names: dict[str, str], reference: str | None
+) -> Network:
     """Ask the engine for the network of these trials, nodes under the names given."""
     import pandas as pd
 
@@ -93,7 +95,7 @@ def _fit(spec: NetworkSpec, trials: Sequence[Trial], names: dict[str, str], refe
 
     records = [
         {
-            "study": trial.study,
+            "study": review.studies[trial.study].label,
             "treatment": names.get(node, node),
             "events": arm.events,
             "total": arm.total,
@@ -136,7 +138,7 @@ def _island(
     tau2 = None
     reasons = dict.fromkeys(_NUMBERS, _MANY)
     try:
-        net = _fit(spec, trials, {}, reference)
+        net = _fit(review, spec, trials, {}, reference)
         table = _table(review, question, spec, net, reference, nodes)
         tau2 = float(net.tau2)
         statement = _statement(spec, label, trials, table)
@@ -240,7 +242,7 @@ def _components(review: Review, question: Treatments, spec: NetworkSpec, chosen:
     table: dict[str, Any] | None = None
     tau2 = None
     try:
-        net = _fit(spec, chosen.trials, names, None)
+        net = _fit(review, spec, chosen.trials, names, None)
         inactive = spec.inactive if spec.inactive in nodes else None
         fit: Components = cf.components(net, inactive=inactive, separator=" + ")
         table = _component_table(review, question, spec, fit)
