@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from comfrey.models.network._bayes import BayesianNetwork
+    from comfrey.models.network._classes import BayesianClasses
     from comfrey.models.network._priors import Prior
 
 __all__ = ["Network"]
@@ -300,7 +301,32 @@ class Network(NetworkEstimates):
 
         return bayesian_network(self, prior, level=self.level if level is None else level)
 
-    # --- the face ---------------------------------------------------------------------------------------------
+    def bayesian_classes(
+        self,
+        classes: Mapping[str, str],
+        prior: Prior | None = None,
+        prior_class: Prior | None = None,
+        *,
+        level: float | None = None,
+    ) -> BayesianClasses:
+        """Posterior when treatments of a class are alike: they borrow from one another, as far as the data let them.
+
+        Parameters
+        ----------
+        classes : mapping of treatment to class
+            Treatments left out stand alone; the reference belongs to no class.
+        prior, prior_class : Prior, optional
+            For tau, and for the standard deviation within classes; by default half-normal with scale 1.
+        level : float, optional
+            Of the credible intervals; by default that of the network.
+
+        Returns
+        -------
+        BayesianClasses
+        """
+        from comfrey.models.network._classes import class_network
+
+        return class_network(self, classes, prior, prior_class, level=self.level if level is None else level)
 
     @property
     def summary(self) -> pd.DataFrame:
