@@ -30,6 +30,7 @@ from comfrey.models.network._priors import (
     Uniform,
     turner_prior,
 )
+from comfrey.models.network._random_inconsistency import RandomInconsistency
 from comfrey.models.network._ranking import PartialOrder, Ranking
 from comfrey.models.network._threshold import threshold_analysis
 
@@ -52,6 +53,7 @@ __all__ = [
     "Network",
     "PartialOrder",
     "Prior",
+    "RandomInconsistency",
     "Ranking",
     "Uniform",
     "bayesian_pool",

@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from comfrey.errors import InputError
-from comfrey.models.network import _contribution, _inconsistency, _league, _splitting, _threshold
+from comfrey.models.network import (
+    _contribution,
+    _inconsistency,
+    _league,
+    _paths,
+    _random_inconsistency,
+    _splitting,
+    _threshold,
+)
 from comfrey.models.network._estimates import NetworkEstimates
 from comfrey.models.network._ranking import PartialOrder, Ranking, make_ranking, p_scores, partial_order, rank_counts
 from comfrey.results import Result, plain
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
     from comfrey.models.network._bayes import BayesianNetwork
     from comfrey.models.network._classes import BayesianClasses
     from comfrey.models.network._priors import Prior
+    from comfrey.models.network._random_inconsistency import RandomInconsistency
 
 __all__ = ["Network"]
 
@@ -106,6 +115,18 @@ class Network(NetworkEstimates):
         make = lambda: _inconsistency.decompose(self, tau2_within)  # noqa: E731  # deferred
         return cast("_inconsistency.Designs", self._keep(f"designs {tau2_within}", make))
 
+    def random_inconsistency(self) -> RandomInconsistency:
+        """Fit a variance between designs besides that between studies; see Jackson et al. 2014.
+
+        Returns
+        -------
+        RandomInconsistency
+        """
+        return cast(
+            "RandomInconsistency",
+            self._keep("random inconsistency", lambda: _random_inconsistency.random_inconsistency(self)),
+        )
+
     def net_heat(self, *, random: bool = False) -> _inconsistency.NetHeat:
         """Where inconsistency comes from: the net heat matrix of Krahn et al. 2013.
 
@@ -161,6 +182,15 @@ class Network(NetworkEstimates):
             If a study's covariance makes evidence flow in circles.
         """
         return _contribution.contributions(self, kind, per, risk_of_bias, common=common)
+
+    @property
+    def evidence_paths(self) -> pd.DataFrame:
+        """How direct and how broad the evidence of each pair is (König et al. 2013, doi:10.1002/sim.6001).
+
+        Columns: proportion (of direct evidence), mean_path_length (1 where all is direct) and minimal_parallelism
+        (1 where all evidence passes through one design).
+        """
+        return _paths.evidence_paths(self)
 
     @property
     def p_scores(self) -> pd.Series:
