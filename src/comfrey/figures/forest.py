@@ -179,7 +179,8 @@ def _limits(finding: Finding, lines: Sequence[StudyLine], *, ratio: bool) -> tup
         points += [v for v in (finding.result.ci_low, finding.result.ci_high) if v is not None]
     ends = [v for line in lines if line.result for v in (line.result.ci_low, line.result.ci_high) if v is not None]
     if finding.scale == "percent":
-        top = max(points + ends, default=100.0)
+        predicted = [finding.pi_high] if finding.pi_high is not None and finding.pi_high < 75 else []
+        top = max(points + ends + predicted, default=100.0)
         return 0.0, min(100.0, 10 * math.ceil((top + 2) / 10))
     if ratio:
         logs = [math.log(v) for v in points if v > 0] + [0.0]

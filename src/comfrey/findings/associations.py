@@ -174,7 +174,8 @@ def _direction(
         rows_in_scope=len(rows),
         rows_included=len(kept),
         counts=dict(counts),
-        reasons=dict.fromkeys(_NUMBERS, _why_not_pooled(kept, pooled, question)),
+        reasons=dict.fromkeys(_NUMBERS, _why_not_pooled(kept, pooled, question))
+        | {"n": "not added up: several results of a study are of the same people"},
     )
 
 
@@ -251,7 +252,7 @@ def _pooled(review: Review, question: Associations, topic: Construct, rows: Sequ
             for row in rest
         ]
         excluded = (*left, *again, *others)
-        findings.append(_pool(review, question, topic, key, chosen, excluded))
+        findings.append(_pool(review, question, topic, key, chosen, excluded, len(rows)))
     return findings
 
 
@@ -262,10 +263,12 @@ def _pool(
     key: tuple[Any, ...],
     rows: Sequence[Association],
     excluded: tuple[Excluded, ...],
+    in_scope: int,
 ) -> Finding:
     form = _FORMS[key[0]]
     effects = _effects(key[0], rows)
-    pooled = pool_effects(effects, question.method, question.test, scale=form.factor)
+    normal = len(rows) == 2 and question.two_studies == "normal"
+    pooled = pool_effects(effects, question.method, "z" if normal else question.test, scale=form.factor)
     lines = own_results(effects, form.factor)
     within = ", ".join(str(part).replace("_", " ") for part in key[1:] if part not in {None, "none"})
     label = f"{topic.label}: {form.words}{f' ({within})' if within else ''}"
@@ -288,13 +291,13 @@ def _pool(
         ),
         excluded=excluded,
         rows_read=len(review.rows(question.table)),
-        rows_in_scope=len(rows) + len(excluded),
+        rows_in_scope=in_scope,
         rows_included=len(rows),
         pi_low=pooled.pi_low,
         pi_high=pooled.pi_high,
         tau2=pooled.tau2,
         i2=pooled.i2,
-        reasons=pooled.reasons,
+        reasons=pooled.reasons if n else {**pooled.reasons, "n": "numbers of people not printed"},
     )
     from dataclasses import replace
 

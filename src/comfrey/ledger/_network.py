@@ -82,6 +82,17 @@ def _moments(name: str) -> Iterator[Entry]:
     yield from _split(page, net, how)
     yield from _designs(page, net, how)
     yield from _contributions(page, net, how)
+    names = _frame(page.results["TE_random"]).index
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    paths = net.evidence_paths
+    rows = paths.loc[[pair if pair in paths.index else pair[::-1] for pair in pairs]]
+    for theirs, ours in (
+        ("proportion", "proportion"),
+        ("meanpath", "mean_path_length"),
+        ("minpar", "minimal_parallelism"),
+    ):
+        want = page.results["measures"][theirs]
+        yield page.entry(f"measures/{theirs}", want, rows[ours], f"{how}.evidence_paths[{ours!r}]", _CLOSED)
 
 
 def _split(page: Page, net: Network, how: str) -> Iterator[Entry]:

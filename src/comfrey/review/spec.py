@@ -11,6 +11,7 @@ __all__ = [
     "Associations",
     "Direction",
     "Helplines",
+    "NetworkSpec",
     "Proportions",
     "Question",
     "ReviewSpec",
@@ -156,6 +157,31 @@ class Direction(_Strict):
     label: Words
 
 
+class NetworkSpec(_Strict):
+    """A network of the question's trials: which outcomes and arms it takes in, and why."""
+
+    id: Id
+    label: Words
+    why: Words
+    outcomes: tuple[Id, ...]
+    outcome_label: Words
+    better: Literal["lower", "higher"]
+    measure: Literal["OR", "RR", "RD", "SMD", "MD"] = "OR"
+    without: tuple[Id, ...] = ()
+    """Rules (by id) that this network does not apply."""
+    also: tuple[Rule, ...] = ()
+    """Rules that it applies in addition."""
+    reference: Id | None = None
+    """The node that others are compared with, where it is in an island; elsewhere the control with most people."""
+    at_weeks: float | None = None
+    """Time asked for in this network, where it is not the question's."""
+    components: bool = False
+    """Whether combinations are also analysed as the sum of their parts."""
+    inactive: Id | None = None
+    """The node whose effect is zero by definition in that analysis."""
+    method: Literal["REML", "DL", "ML", "EE"] = "REML"
+
+
 class Treatments(_Question):
     """Treatments compared: a pooled effect per comparison, directions where there is no number."""
 
@@ -179,6 +205,8 @@ class Treatments(_Question):
     counted: tuple[Rule, ...] = ()
     """What a printed comparison must meet to be counted by its direction."""
     sensitivity: tuple[Sensitivity, ...] = ()
+    networks: tuple[NetworkSpec, ...] = ()
+    """Networks, the leading one first."""
 
 
 class Construct(_Strict):
