@@ -26,7 +26,9 @@ _DOOR: dict[str, str] = {
     "check_review": "comfrey.review.folder",
     "count_model": "comfrey.models.counts",
     "effect_sizes": "comfrey.effects.sizes",
+    "mantel_haenszel": "comfrey.models.stratified",
     "measures": "comfrey.effects.registry",
+    "peto": "comfrey.models.stratified",
     "pool": "comfrey.models.pooling",
     "read_review": "comfrey.review.folder",
 }
@@ -45,7 +47,9 @@ __all__ = [
     "check_review",
     "count_model",
     "effect_sizes",
+    "mantel_haenszel",
     "measures",
+    "peto",
     "pool",
     "read_review",
 ]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from comfrey.effects.measure import Array
     from comfrey.models._maximum import Certificate
 
-__all__ = ["Fit", "Test", "check_choices", "fit_model", "quantile", "two_sided"]
+__all__ = ["Fit", "Test", "check_choices", "fit_model", "quantile", "two_sided", "typical_variance"]
 
 Test = Literal["z", "t", "hk", "hk-adhoc"]
 TESTS = ("z", "t", "hk", "hk-adhoc")
@@ -148,3 +148,10 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
         hk_factor=factor,
         certificate=found.certificate,
     )
+
+
+def typical_variance(yi: Array, vi: Array, X: Array | None) -> float:
+    """Typical sampling variance ``(k-p)/tr P`` of Higgins & Thompson, for I2 and H2."""
+    scale = scale_of(vi)
+    data = Observed(yi / scale, vi / scale**2, None if X is None else np.linalg.qr(X)[0])
+    return float((data.k - data.p) / moments_at(data, 0.0).trace) * scale**2

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from comfrey.effects.measure import harmonic_mean
 from comfrey.errors import InputError
 from comfrey.models._fit import check_choices, fit_model, quantile, two_sided
+from comfrey.models._heterogeneity import Heterogeneity
 from comfrey.models._input import Studies, read_studies
 from comfrey.models._maximum import Certificate
 from comfrey.results import Result
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from comfrey.effects.measure import Array, Measure
     from comfrey.models._fit import Test
+    from comfrey.models.regression import MetaRegression
     from comfrey.models.tau2 import Method
 
 __all__ = ["Pooled", "Reading", "pool"]
@@ -46,7 +48,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class Pooled(Result):
+class Pooled(Heterogeneity, Result):
     """A pooled estimate and what goes with it, on the scale of analysis.
 
     Attributes
@@ -193,6 +195,7 @@ class Pooled(Result):
         return {**Result.to_dict(self), "measure": None if self.measure is None else self.measure.name}
 
 
+@overload
 def pool(
     yi: object,
     vi: object = None,
@@ -200,14 +203,47 @@ def pool(
     method: Method = "REML",
     test: Test = "hk",
     level: float = 0.95,
+    moderators: None = None,
     data: Any = None,
     study: object = None,
     tau2: float | None = None,
     prediction: PredictionDf = "test",
-) -> Pooled:
-    """Pool study estimates by a random-effects (or equal-effects) model.
+) -> Pooled: ...
 
-    The model is ``y_i ~ N(mu, v_i + tau2)``; mu is estimated by ``sum(w y)/sum(w)`` with ``w = 1/(v + tau2)``.
+
+@overload
+def pool(
+    yi: object,
+    vi: object = None,
+    *,
+    method: Method = "REML",
+    test: Test = "hk",
+    level: float = 0.95,
+    moderators: str,
+    data: Any = None,
+    study: object = None,
+    tau2: float | None = None,
+    prediction: PredictionDf = "test",
+) -> MetaRegression: ...
+
+
+def pool(
+    yi: object,
+    vi: object = None,
+    *,
+    method: Method = "REML",
+    test: Test = "hk",
+    level: float = 0.95,
+    moderators: str | None = None,
+    data: Any = None,
+    study: object = None,
+    tau2: float | None = None,
+    prediction: PredictionDf = "test",
+) -> Pooled | MetaRegression:
+    """Pool study estimates by a random-effects (or equal-effects) model, or regress them on moderators.
+
+    The model is ``y_i ~ N(mu, v_i + tau2)``; mu is estimated by ``sum(w y)/sum(w)`` with ``w = 1/(v + tau2)``. With
+    moderators ``mu_i = x_i b``, and REML is that of this model, whether or not it has an intercept.
 
     Parameters
     ----------
@@ -221,8 +257,11 @@ def pool(
         Knapp-Hartung; the same but never narrower than z; plain t with k-1; normal.
     level : float
         Of confidence and prediction intervals.
+    moderators : str, optional
+        The right-hand side of a Wilkinson formula, e.g. ``"latitude + C(region)"`` or ``"bs(year, df=3)"``. A formula
+        can hold Python expressions: take it from people you trust.
     data : DataFrame or mapping, optional
-        Where column names are looked up.
+        Where column names and moderators are looked up, one row a study.
     study : array of labels or column name, optional
     tau2 : float, optional
         A known value, held fixed.
@@ -232,7 +271,7 @@ def pool(
 
     Returns
     -------
-    Pooled
+    Pooled, or MetaRegression with moderators
 
     Raises
     ------
@@ -240,6 +279,8 @@ def pool(
         If values cannot be used; the row is named. Rows with a missing value are left out and listed in `dropped`.
     ConvergenceError
         If a search does not end at its maximum.
+    NotEstimableError
+        If the moderators depend on each other or are too many for the studies.
 
     Examples
     --------
@@ -253,6 +294,10 @@ def pool(
         raise InputError("prediction", found=repr(prediction), expected="'test', 'k-1' or 'k-2'")
     if tau2 is not None and not (np.isfinite(tau2) and tau2 >= 0):
         raise InputError("tau2", found=tau2, expected="zero or a number above it")
+    if moderators is not None:
+        from comfrey.models.regression import regress
+
+        return regress(studies, moderators, data, method, test, level, tau2)
     return pool_studies(studies, method, test, level, tau2, prediction)
 
 

@@ -1,0 +1,172 @@
+"""From a Wilkinson formula and a table of moderators to a model matrix.
+
+The notation is that of Wilkinson & Rogers 1973 (doi:10.2307/2346786).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from comfrey.errors import InputError, NotEstimableError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from comfrey.effects.measure import Array
+    from comfrey.models._input import Studies
+
+__all__ = ["Design", "build_design"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """A model matrix and how it was made.
+
+    Attributes
+    ----------
+    formula : str
+    matrix : array of shape (k, p)
+    names : tuple of str
+        Names of the columns.
+    terms : dict of str to slice
+        Which columns belong to which term of the formula.
+    spec : object
+        The formula library's own specification, which makes the same matrix for new data.
+    """
+
+    formula: str
+    matrix: Array = field(repr=False)
+    names: tuple[str, ...]
+    terms: dict[str, slice]
+    spec: Any = field(repr=False)
+
+    @property
+    def intercept(self) -> bool:
+        """Whether there is a column of ones named Intercept."""
+        return "Intercept" in self.names
+
+    def for_new(self, new_data: Any) -> Array:
+        """Build the model matrix for new data, with the knots, levels and contrasts of the data fitted.
+
+        Raises
+        ------
+        InputError
+            If a variable is missing, holds gaps, has a level that was not fitted, or lies beyond a spline's range.
+        """
+        frame = _as_frame(new_data)
+        _need(self.spec.formula, frame, "new_data")
+        return np.asarray(_evaluate(self.spec.get_model_matrix, frame, "new_data"), dtype=float)
+
+
+def build_design(formula: object, data: Any, studies: Studies) -> tuple[Design, Studies]:
+    """Evaluate the formula over the usable studies; rows with a missing moderator are dropped and listed.
+
+    Raises
+    ------
+    InputError
+        If the formula cannot be read, a variable is not in the data, or the data have another number of rows.
+    NotEstimableError
+        If columns of the matrix depend on each other, or there are too few studies for the coefficients.
+    """
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    if not isinstance(formula, str) or not formula.strip():
+        raise InputError("moderators", found=repr(formula), expected="a formula such as 'latitude + year'")
+    try:
+        parsed = Formula(formula)
+    except FormulaicError as error:
+        raise InputError(
+            "moderators", found=repr(formula), expected="a formula that can be read", fix=str(error)
+        ) from None
+    if not hasattr(parsed, "required_variables") or hasattr(parsed, "lhs"):
+        raise InputError("moderators", found=repr(formula), expected="the right-hand side of a formula alone")
+    frame = _as_frame(data)
+    if len(frame) != studies.total:
+        raise InputError("data", found=f"{len(frame)} rows", expected=f"{studies.total} rows, one a study")
+    used = _need(parsed, frame, "moderators")
+    frame = frame.iloc[studies.rows].reset_index(drop=True)
+    gaps = frame[used].isna().to_numpy() if used else np.zeros((len(frame), 1), dtype=bool)
+    if gaps.any():
+        reasons = tuple(
+            f"row {studies.rows[row]}{f' ({studies.labels[row]})' if studies.labels else ''}: "
+            f"{', '.join(name for name, gap in zip(used, gaps[row], strict=True) if gap)} missing"
+            for row in np.flatnonzero(gaps.any(axis=1))
+        )
+        kept = np.flatnonzero(~gaps.any(axis=1))
+        studies, frame = studies.keep(kept, reasons), frame.iloc[kept].reset_index(drop=True)
+    if studies.k == 0:
+        raise InputError("moderators", found="no row without gaps", expected="at least one study with all moderators")
+    table = _evaluate(lambda rows: parsed.get_model_matrix(rows, context={}), frame, "moderators")
+    matrix, names = np.asarray(table, dtype=float), tuple(map(str, table.columns))
+    if not np.isfinite(matrix).all():
+        row, column = np.argwhere(~np.isfinite(matrix))[0]
+        raise InputError(
+            "moderators", found=matrix[row, column], expected=f"finite values of {names[column]}", row=int(row)
+        )
+    _check_rank(matrix, names, studies.k)
+    terms = {_term_name(term): part for term, part in table.model_spec.term_slices.items()}
+    return Design(formula, matrix, names, terms, table.model_spec), studies
+
+
+def _term_name(term: object) -> str:
+    return "Intercept" if str(term) == "1" else str(term)
+
+
+def _as_frame(data: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    if data is None:
+        raise InputError("data", found="nothing", expected="a table of the moderators, one row a study")
+    return data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
+
+
+def _need(formula: Any, frame: pd.DataFrame, argument: str) -> list[str]:
+    needed = sorted(map(str, formula.required_variables))
+    for name in needed:
+        if name not in frame.columns:
+            columns = ", ".join(map(str, frame.columns))
+            raise InputError(argument, found=repr(name), expected=f"columns of data ({columns})")
+    return needed
+
+
+def _evaluate(make: Any, frame: pd.DataFrame, argument: str) -> Any:
+    """Evaluate a formula; what goes wrong in it comes out as an InputError."""
+    from formulaic.errors import FormulaicError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an unknown level is only warned of
+        try:
+            table = make(frame)
+        except (FormulaicError, Warning, ValueError, TypeError) as error:
+            text = str(error).splitlines()[0]
+            raise InputError(argument, found="an error", expected="values the formula can use", fix=text) from None
+    if len(table) != len(frame):
+        raise InputError(argument, found="missing values", expected="no gaps in the moderators")
+    return table
+
+
+def _check_rank(matrix: Array, names: tuple[str, ...], k: int) -> None:
+    p = matrix.shape[1]
+    if p == 0:
+        raise InputError("moderators", found="no coefficient", expected="at least one")
+    if k <= p:
+        raise NotEstimableError(f"{k} studies are too few for {p} coefficients ({', '.join(names)})")
+    size = np.sqrt((matrix**2).sum(axis=0))
+    spanned: list[int] = []
+    rest = matrix / np.where(size > 0, size, 1.0)
+    for column in range(p):  # Gram-Schmidt, to name the column that adds nothing
+        vector = rest[:, column]
+        if spanned:
+            basis = np.linalg.qr(rest[:, spanned])[0]
+            vector = vector - basis @ (basis.T @ vector)
+        if size[column] == 0 or np.linalg.norm(vector) < 1e-9:
+            others = ", ".join(names[index] for index in spanned)
+            raise NotEstimableError(
+                f"the column {names[column]} adds nothing to {others or 'the model'}: it has no effect of its own"
+            )
+        spanned.append(column)

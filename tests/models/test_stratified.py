@@ -1,0 +1,95 @@
+"""Mantel-Haenszel and Peto estimates against reference values."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import comfrey as cf
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+CONTENT = json.loads((REFERENCE / "mh_peto.json").read_text(encoding="utf-8"))
+
+
+def bcg():
+    a, b, c, d = (np.array(CONTENT["data"]["bcg"][name], dtype=float) for name in ("ai", "bi", "ci", "di"))
+    return {"events_1": a, "total_1": a + b, "events_2": c, "total_2": c + d}
+
+
+def warfarin():
+    names = {"events_1": "x1i", "time_1": "t1i", "events_2": "x2i", "time_2": "t2i"}
+    return {ours: np.array(CONTENT["data"]["warfarin"][theirs], dtype=float) for ours, theirs in names.items()}
+
+
+@pytest.mark.parametrize("measure", ["RR", "OR", "RD", "IRR"])
+def test_mantel_haenszel_agrees_with_reference(measure):
+    fit = cf.mantel_haenszel(measure, **(warfarin() if measure == "IRR" else bcg()))
+    expected = CONTENT["results"][measure]
+    assert fit.estimate == pytest.approx(expected["b"], rel=1e-10)
+    assert fit.se == pytest.approx(expected["se"], rel=1e-10)
+    assert fit.q == pytest.approx(expected["QE"], rel=1e-10)
+    if "ci" in expected:
+        assert (fit.ci_low, fit.ci_high) == pytest.approx(expected["ci"], rel=1e-10)
+
+
+def test_tests_of_association_and_homogeneity_agree_with_reference():
+    fit, expected = cf.mantel_haenszel("OR", **bcg()), CONTENT["results"]["OR"]
+    assert fit.association.statistic == pytest.approx(expected["MH"], rel=1e-10)
+    assert fit.association.p_value == pytest.approx(expected["MHp"], rel=1e-10)
+    assert fit.homogeneity.statistic == pytest.approx(expected["TA"], rel=1e-10)
+
+
+def test_peto_agrees_with_reference():
+    fit, expected = cf.peto(**bcg()), CONTENT["results"]["PETO"]
+    assert fit.estimate == pytest.approx(expected["b"], rel=1e-10)
+    assert fit.se == pytest.approx(expected["se"], rel=1e-10)
+    assert fit.q == pytest.approx(expected["QE"], rel=1e-10)
+
+
+def test_rate_difference_of_one_study_is_its_own():
+    one = {"events_1": [9], "time_1": [413], "events_2": [19], "time_2": [398]}
+    fit, own = cf.mantel_haenszel("IRD", **one), cf.effect_sizes("IRD", **one)
+    assert fit.estimate == pytest.approx(own.yi[0])
+    assert fit.se**2 == pytest.approx(own.vi[0])
+
+
+@pytest.mark.parametrize("measure", ["RR", "OR", "RD"])
+def test_swapping_the_arms_flips_the_sign(measure):
+    table = bcg()
+    swapped = {name.translate(str.maketrans("12", "21")): column for name, column in table.items()}
+    one, two = cf.mantel_haenszel(measure, **table), cf.mantel_haenszel(measure, **swapped)
+    assert one.estimate == pytest.approx(-two.estimate)
+    assert one.se == pytest.approx(two.se)
+
+
+def test_a_study_without_events_changes_ratios_not_at_all():
+    table = bcg()
+    more = {name: np.append(column, 50.0 if name.startswith("total") else 0.0) for name, column in table.items()}
+    for measure in ("RR", "OR"):
+        one, two = cf.mantel_haenszel(measure, **table), cf.mantel_haenszel(measure, **more)
+        assert (one.estimate, one.se) == pytest.approx((two.estimate, two.se))
+    assert cf.peto(**more).estimate == pytest.approx(cf.peto(**table).estimate)
+
+
+def test_missing_rows_are_listed_and_empty_groups_refused():
+    fit = cf.mantel_haenszel("OR", events_1=[4, 3], total_1=[20, None], events_2=[5, 4], total_2=[20, 20])
+    assert fit.k == 1
+    assert fit.dropped == ("row 1: no estimate: total_1 missing",)
+    nothing = {"events_1": [0, 0], "total_1": [20, 20], "events_2": [5, 4], "total_2": [20, 20]}
+    for measure in ("OR", "RR"):
+        with pytest.raises(cf.NotEstimableError, match="no events"):
+            cf.mantel_haenszel(measure, **nothing)
+    with pytest.raises(cf.NotEstimableError, match="no study has both"):
+        cf.peto(events_1=[0], total_1=[5], events_2=[0], total_2=[5])
+    with pytest.raises(cf.InputError, match="OR, RR, RD"):
+        cf.mantel_haenszel("SMD", **nothing)
+    with pytest.raises(cf.InputError, match="which this method needs"):
+        cf.mantel_haenszel("OR", estimate=[1.0], se=[1.0])
+
+
+def test_result_prints_and_turns_into_plain_values():
+    fit = cf.mantel_haenszel("OR", **bcg())
+    assert "Mantel-Haenszel estimate: log of the odds ratio" in repr(fit)
+    assert json.loads(json.dumps(fit.to_dict()))["measure"] == "OR"
+    assert fit.reading[0] == pytest.approx(np.exp(fit.estimate))
