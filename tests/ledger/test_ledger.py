@@ -56,7 +56,7 @@ def test_known_errors_of_sources_are_marked(ledger):
 def test_every_reference_file_is_cited(ledger):
     used = {entry.id.partition("/")[0] for entry in ledger.entries}
     files = {path.stem for path in reference_folder().glob("*.json")} - {"corrections"}
-    assert files - used == {"gosh_bcg_dl", "influence_bcg"}
+    assert files <= used
     for name in used - {"published"}:
         assert open_page("", name).source.startswith(("metafor", "netmeta", "SAS"))
     for case in read_reference("published")["cases"]:

@@ -35,6 +35,7 @@ _PAGES = {
     "multilevel": ("comfrey.ledger._multilevel", "PAGES"),
     "network": ("comfrey.ledger._network", "PAGES"),
     "components": ("comfrey.ledger._network", "COMPONENT_PAGES"),
+    "diagnostics": ("comfrey.ledger._diagnostics", "PAGES"),
     "small-study effects": ("comfrey.ledger._pooling", "BIAS_PAGES"),
 }
 
