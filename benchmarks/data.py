@@ -41,6 +41,11 @@ def trials():
     return {**{name: cells["data"][name] for name in ("ai", "bi", "ci", "di")}, "yi": sizes["yi"], "vi": sizes["vi"]}
 
 
+def ten():
+    """The first ten of the BCG trials."""
+    return {name: values[:10] for name, values in trials().items()}
+
+
 def network(size, three_arms=0.2):
     """Contrasts of a connected network of n treatments and m studies, some of them with three arms."""
     n, m = size

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from comfrey.models._profile import Moments, Observed, log_likelihood, moments, 
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
 
-__all__ = ["Certificate", "maximise"]
+__all__ = ["Certificate", "Peak", "find_peak", "maximise"]
 
 _LOG_RATIO = 0.5  # from one point of the first scan to the next, in log(min(v) + tau2)
 _ROUNDS = 24  # of splitting unsettled intervals
@@ -72,6 +72,15 @@ class Certificate:
     global_maximum: bool
 
 
+class Peak(NamedTuple):
+    """The global maximum, and the moments that the search has computed there and (perhaps) at zero."""
+
+    tau2: float
+    certificate: Certificate
+    there: Moments
+    at_zero: Moments | None
+
+
 def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificate]:
     """Maximise the (restricted) likelihood over tau2 >= 0.
 
@@ -98,11 +107,16 @@ def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificat
     >>> round(tau2, 9), certificate.global_maximum
     (7.0, True)
     """
+    return find_peak(data, restricted)[:2]
+
+
+def find_peak(data: Observed, restricted: bool) -> Peak:
+    """Maximise as :func:`maximise` does, and hand on the moments."""
     v = data.v
     low, high = float(v.min()), float(v.max())
     bound = _bound(data, low, high)
     if bound <= 0.0:
-        return 0.0, _at_zero(data, restricted, 0, 1, True)
+        return _at_zero(data, restricted, 0, 1, True)
     reach = math.log1p(bound / low)
     count = int(min(400, max(4, math.ceil(reach / _LOG_RATIO))))
     grid = low * np.expm1(np.arange(count + 1) * (reach / count))
@@ -124,10 +138,11 @@ def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificat
     if len(maxima) > 1:
         best = max(maxima, key=lambda tau2: log_likelihood(data, tau2, restricted))
     if best == 0.0:
-        return 0.0, _at_zero(data, restricted, steps, len(maxima), settled)
+        return _at_zero(data, restricted, steps, len(maxima), settled)
     last = moments_at(data, best)
     gradient = 0.5 * best * float(last.ypp - (last.trace if restricted else last.sum_w))
-    return best, Certificate(True, steps, gradient, False, len(maxima), settled)
+    at_zero = Moments(*(item[0] for item in found))
+    return Peak(best, Certificate(True, steps, gradient, False, len(maxima), settled), last, at_zero)
 
 
 def _falling(m: Moments, restricted: bool) -> Array:
@@ -135,10 +150,10 @@ def _falling(m: Moments, restricted: bool) -> Array:
     return m.trace if restricted else m.sum_w
 
 
-def _at_zero(data: Observed, restricted: bool, steps: int, maxima: int, settled: bool) -> Certificate:
+def _at_zero(data: Observed, restricted: bool, steps: int, maxima: int, settled: bool) -> Peak:
     m = moments_at(data, 0.0)
     gradient = 0.5 * float(data.v.min()) * float(m.ypp - _falling(m, restricted))
-    return Certificate(True, steps, gradient, True, maxima, settled)
+    return Peak(0.0, Certificate(True, steps, gradient, True, maxima, settled), m, m)
 
 
 def _bound(data: Observed, low: float, high: float) -> float:
@@ -190,8 +205,7 @@ def _settle(
 ) -> tuple[bool, list[tuple[float, float, float, float]]]:
     """Split the intervals that are not settled until they are; give further brackets of maxima if some turn up."""
     start, end = grid[:-1], grid[1:]
-    before = Moments(*(item[:-1] for item in found))
-    after = Moments(*(item[1:] for item in found))
+    before, after = Moments(*[item[:-1] for item in found]), Moments(*[item[1:] for item in found])
     brackets: list[tuple[float, float, float, float]] = []
     for _ in range(_ROUNDS):
         b0, b1 = (before.trace, after.trace) if restricted else (before.sum_w, after.sum_w)

@@ -19,8 +19,8 @@ import numpy as np
 from scipy import special
 
 from comfrey.models._equation import solve_q
-from comfrey.models._maximum import Certificate, maximise
-from comfrey.models._profile import Observed, moments_at
+from comfrey.models._maximum import Certificate, find_peak
+from comfrey.models._profile import Moments, Observed, moments_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,11 +34,15 @@ _CLOSED = Certificate(True, 0, 0.0, False, 1, True)
 
 
 class Tau2(NamedTuple):
-    """An estimate of tau2, its standard error (not-a-number where there is none), and how the search ended."""
+    """An estimate of tau2, its standard error (not-a-number where there is none), and how the search ended.
+
+    `at_zero` are the moments at tau2 = 0, where the search has them.
+    """
 
     tau2: float
     se: float
     certificate: Certificate
+    at_zero: Moments | None = None
 
 
 def _closed(raw: float, se: float) -> Tau2:
@@ -120,9 +124,9 @@ def _sidik_jonkman(data: Observed) -> Tau2:
 
 
 def _likelihood(data: Observed, restricted: bool) -> Tau2:
-    tau2, certificate = maximise(data, restricted)
-    m = moments_at(data, tau2)
-    return Tau2(tau2, float(np.sqrt(2.0 / (m.trace2 if restricted else m.sum_w2))), certificate)
+    peak = find_peak(data, restricted)
+    information = peak.there.trace2 if restricted else peak.there.sum_w2
+    return Tau2(peak.tau2, float(np.sqrt(2.0 / information)), peak.certificate, peak.at_zero)
 
 
 def _reml(data: Observed) -> Tau2:
