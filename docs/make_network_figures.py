@@ -72,7 +72,7 @@ def save(ax: Axes, name: str) -> None:
     picture = Image.open(io.BytesIO(to_png(ax.get_figure(root=True), dpi=110)))  # type: ignore[arg-type]
     path = HERE / "figures" / f"network-{name}.png"
     path.parent.mkdir(exist_ok=True)
-    picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.relative_to(HERE.parent)}: {path.stat().st_size / 1000:.0f} kB")  # noqa: T201  # a script
 
 

@@ -157,6 +157,7 @@ def contribution_plot(
     with house_style():
         labels = [f"{a} vs {b}" for a, b in table.index]
         left = max(text_width(label, 8.6) for label in labels) + 0.14
+        aside = 0.0
         gap = 0.24 if 0 < mixed < len(table) else 0.0
         down = [0.24 + i * _HIGH + (gap if i >= mixed else 0.0) for i in range(len(table))]
         bottom = 0.24 + len(table) * _HIGH + gap
@@ -167,8 +168,8 @@ def contribution_plot(
             heads = [" vs ".join(c) if per == "comparison" else str(c) for c in table.columns]
             numbered = list(table.columns) == list(table.index[:mixed])
             if numbered:
-                labels = [f"{label}  {i + 1}" if i < mixed else label for i, label in enumerate(labels)]
-                left += text_width(f"  {mixed}", 8.6)
+                aside = text_width(str(mixed), 8.0) + 0.14
+                left += aside
             width = max(left + _CELL * len(heads), 4.2)
             keys = [] if numbered else [f"{i + 1}: {head}" for i, head in enumerate(heads)]
             step = max((text_width(key, 8.0) for key in keys), default=1.0) + 0.25
@@ -176,11 +177,13 @@ def contribution_plot(
             tall = 0.165 * -(-len(keys) // across) + (0.12 if keys else 0.0)
             page = open_page(ax, max(width, step if keys else 0), bottom + tall, title=title, caption=caption)
             _cells(page, table, left, down)
+            for i in range(mixed if numbered else 0):
+                page.text(left - 0.08, down[i] + _HIGH / 2, str(i + 1), 8.0, muted=True, align="right")
             for i, key in enumerate(keys):
                 column, line = divmod(i, -(-len(keys) // across))
                 page.text(column * step, bottom + 0.16 + 0.165 * line, key, 8.0, muted=True)
         for y, label in zip(down, labels, strict=True):
-            page.text(left - 0.08, y + _HIGH / 2, label, 8.6, align="right")
+            page.text(left - 0.08 - aside, y + _HIGH / 2, label, 8.6, align="right")
         if mixed:
             page.text(0, 0.12, "With direct evidence", 8.2, muted=True, bold=True)
         if mixed < len(table):
