@@ -146,7 +146,7 @@ def _bound(data: Observed, low: float, high: float) -> float:
 
     From ``y'PPy <= RSS/(min v + t)^2`` and ``tr P >= (k-p)/(max v + t)``.
     """
-    y, _, basis = data
+    y, basis = data.y, data.basis
     residual = y - y.mean() if basis is None else y - basis @ (basis.T @ y)
     ratio = float(residual @ residual) / (data.k - data.p)
     if ratio == 0.0:

@@ -11,7 +11,7 @@ from comfrey.effects._columns import as_floats, pick
 from comfrey.effects.sizes import EffectSizes
 from comfrey.errors import InputError
 from comfrey.models._block import STAGES, Block, fit_block
-from comfrey.models._fit import check_choices, quantile
+from comfrey.models._fit import check_choices, fit_model, quantile, typical_variance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pool_many"]
 
+_WIDE = 1e5  # ratio of variances from which a group is fitted by itself, with more careful sums
 _CHUNK = 16_000  # numbers in one block: they stay in the processor's cache
 _INDEX = np.ndarray[Any, np.dtype[np.intp]]
 
@@ -155,11 +156,29 @@ def _fit_columns(
     step = max(1, _CHUNK // k)
     for begin in range(0, columns.size, step):
         part = columns[begin : begin + step]
-        y, v, scale = _scaled(_columns(yi, starts[part], k), _columns(vi, starts[part], k))
+        y, v = _columns(yi, starts[part], k), _columns(vi, starts[part], k)
+        low, high, farthest = v.min(axis=0), v.max(axis=0), np.abs(y).max(axis=0)
+        hard = (high > _WIDE * low) | (farthest > 1e50 * np.sqrt(low)) | (farthest > 1e150)
+        if hard.any():
+            for place in np.flatnonzero(hard):
+                _fit_alone(out, int(part[place]), y[:, place].copy(), v[:, place].copy(), method)
+            part, y, v = part[~hard], y[:, ~hard], v[:, ~hard]
+            if not part.size:
+                continue
+        y, v, scale = _scaled(y, v)
         found = fit_block(y, v, method, points)
         for target, source, power in zip(out[:6], found[:6], powers, strict=True):
             target[part] = source if power == 0 or scale is None else source * scale**power
         out.proved[part] = found.proved
+
+
+def _fit_alone(out: Block, group: int, yi: Array, vi: Array, method: str) -> None:
+    """Fit one group as :func:`comfrey.pool` does: for variances that lie very far apart."""
+    fit = fit_model(yi, vi, None, method, "z")
+    out.estimate[group], out.sum_w[group] = fit.beta[0], 1.0 / fit.covariance[0, 0]
+    out.rss[group], out.tau2[group] = fit.hk_factor * fit.q_df, fit.tau2
+    out.q[group], out.typical[group] = fit.q, typical_variance(yi, vi, None)
+    out.proved[group] = fit.certificate.global_maximum or method not in {"ML", "REML"}
 
 
 def _columns(values: Array, starts: _INDEX, k: int) -> Array:
@@ -174,9 +193,8 @@ def _scaled(y: Array, v: Array) -> tuple[Array, Array, Array | None]:
     """Scale each column by a power of two where its numbers are far from one."""
     if v.min() > 1e-60 and v.max() < 1e60 and np.abs(y).max() < 1e60:
         return y, v, None
-    middle = np.sqrt(np.sort(v, axis=0)[v.shape[0] // 2])
-    scale = np.exp2(np.round(np.log2(middle)))
-    return y / scale, v / scale**2, scale
+    scale = np.exp2(np.round(0.5 * np.log2(v.min(axis=0))))
+    return y / scale, v / scale / scale, scale
 
 
 def _table(block: Block, sizes: _INDEX, method: str, test: str, level: float) -> dict[str, Any]:

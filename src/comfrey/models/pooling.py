@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -192,7 +192,8 @@ class Pooled(Heterogeneity, Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the measure by its name."""
-        return {**Result.to_dict(self), "measure": None if self.measure is None else self.measure.name}
+        out = {**Result.to_dict(self), "certificate": asdict(self.certificate)}
+        return {**out, "measure": None if self.measure is None else self.measure.name}
 
 
 @overload
