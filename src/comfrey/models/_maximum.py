@@ -169,8 +169,7 @@ def _climb(data: Observed, restricted: bool, low: float, high: float) -> tuple[f
 def _scan(
     data: Observed, restricted: bool, low: float, end: float, bound: float
 ) -> tuple[bool, list[tuple[float, float]]]:
-    """Split the way from zero to `end` until all intervals are settled; give the brackets of all maxima above
-    zero."""
+    """Split the way from zero to `end` until all is settled; give the brackets of all maxima above zero."""
     points = np.array([0.0, end])
     found = moments(data, points)
     settled = False
