@@ -49,13 +49,19 @@ elif .venv/bin/python -m pip install --quiet --disable-pip-version-check --requi
 else
     uv=
 fi
-if [ -n "$uv" ]; then
-    VIRTUAL_ENV=$PWD/.venv "$uv" pip install --quiet --require-hashes -r requirements/constraints.txt
-    VIRTUAL_ENV=$PWD/.venv "$uv" pip install --quiet --no-deps --no-build-isolation -e .
+with_uv() {
+    # Certificates of the system: behind a proxy of one's own the built-in ones do not do.
+    VIRTUAL_ENV=$PWD/.venv UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 "$uv" pip install --quiet "$@"
+}
+with_pip() { .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"; }
+
+if [ -n "$uv" ] && with_uv --compile-bytecode --require-hashes -r requirements/constraints.txt; then
+    with_uv --no-deps --no-build-isolation -e .
 else
-    say "uv cannot be had here; pip does it, more slowly"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/constraints.txt
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+    say "uv cannot be had or does not get through; pip does it, more slowly"
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
+    with_pip --require-hashes -r requirements/constraints.txt
+    with_pip --no-deps --no-build-isolation -e .
 fi
 
 sh scripts/browser.sh

@@ -10,9 +10,7 @@ import pytest
 
 import comfrey as cf
 
-CONTENT = json.loads(
-    (Path(__file__).parents[1] / "reference" / "location_scale_bcg.json").read_text(encoding="utf-8")
-)
+CONTENT = json.loads((Path(__file__).parents[1] / "reference" / "location_scale_bcg.json").read_text(encoding="utf-8"))
 
 
 def bcg():

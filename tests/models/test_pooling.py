@@ -157,9 +157,7 @@ def test_bad_input_is_named(arguments, message):
         cf.pool(*arguments)
 
 
-@pytest.mark.parametrize(
-    "bad", [{"method": "XX"}, {"test": "F"}, {"level": 95}, {"tau2": -1.0}, {"prediction": "k-3"}]
-)
+@pytest.mark.parametrize("bad", [{"method": "XX"}, {"test": "F"}, {"level": 95}, {"tau2": -1.0}, {"prediction": "k-3"}])
 def test_unknown_choices_are_refused(bad):
     with pytest.raises(cf.InputError, match=next(iter(bad))):
         cf.pool([1, 2], [1, 1], **bad)

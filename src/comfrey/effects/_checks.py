@@ -24,9 +24,7 @@ _PAIRS = (("sd_1", "n_1"), ("sd_2", "n_2"), ("sd", "n"), ("sd_pre", "n"), ("sd_p
 LARGE = 3.0
 
 
-def suspicious_rows(
-    measure: Measure, columns: Mapping[str, Array], yi: Array, vi: Array
-) -> list[tuple[int, str, str]]:
+def suspicious_rows(measure: Measure, columns: Mapping[str, Array], yi: Array, vi: Array) -> list[tuple[int, str, str]]:
     """Rows that look wrong, as (row, code, message)."""
     del vi
     found = []

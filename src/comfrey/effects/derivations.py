@@ -277,9 +277,7 @@ def sd_from_se(se: object, n: object) -> Derived:
     read = same_length({"se": as_floats("se", se), "n": as_floats("n", n)})
     _positive(read)
     sd = read["se"] * np.sqrt(read["n"])
-    return Derived(
-        np.full(sd.size, np.nan), sd, read["n"], "SD from the standard error", "Cochrane 6.5.2.2", read, ()
-    )
+    return Derived(np.full(sd.size, np.nan), sd, read["n"], "SD from the standard error", "Cochrane 6.5.2.2", read, ())
 
 
 def sd_from_interval(ci_low: object, ci_high: object, n: object, level: float = 0.95) -> Derived:

@@ -66,9 +66,7 @@ LOG = Scale("log", np.log, np.exp, np.reciprocal)
 LOGIT = Scale("logit", special.logit, special.expit, lambda p: 1.0 / (p * (1.0 - p)))
 ARCSINE = Scale("arcsine square root", _arcsine, _clip_unit, lambda p: 0.5 / np.sqrt(p * (1.0 - p)))
 DOUBLE_ARCSINE = Scale("double arcsine", _arcsine, _clip_unit, lambda p: 0.5 / np.sqrt(p * (1.0 - p)), needs_n=True)
-PROBIT = Scale(
-    "probit", special.ndtri, special.ndtr, lambda p: np.sqrt(2 * np.pi) * np.exp(special.ndtri(p) ** 2 / 2)
-)
+PROBIT = Scale("probit", special.ndtri, special.ndtr, lambda p: np.sqrt(2 * np.pi) * np.exp(special.ndtri(p) ** 2 / 2))
 SQUARE_ROOT = Scale("square root", np.sqrt, _square, lambda x: 0.5 / np.sqrt(x))
 FISHER_Z = Scale("Fisher z", np.arctanh, np.tanh, lambda r: 1.0 / (1.0 - r**2))
 
@@ -172,9 +170,7 @@ class Measure:
         x = np.asarray(values, dtype=float)
         if self.scale.needs_n and n is not None:
             size = np.asarray(n, dtype=float)
-            return _inverse_double_arcsine(
-                x, size if size.ndim == 0 or size.shape == x.shape else harmonic_mean(size)
-            )
+            return _inverse_double_arcsine(x, size if size.ndim == 0 or size.shape == x.shape else harmonic_mean(size))
         with np.errstate(over="ignore"):
             return np.asarray(self.scale.inverse(x), dtype=float)
 

@@ -102,9 +102,7 @@ class EffectSizes(Result):
         columns |= self.inputs
         columns |= {"n": self.n, "increment": self.increments, "yi": self.yi, "vi": self.vi, "se": self.se}
         columns["reading"] = self.measure.back_transform(self.yi, self.n if self.measure.scale.needs_n else None)
-        return pd.DataFrame(
-            {name: column for name, column in columns.items() if name != "n" or "n" not in self.inputs}
-        )
+        return pd.DataFrame({name: column for name, column in columns.items() if name != "n" or "n" not in self.inputs})
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -290,9 +288,7 @@ def _without_number(
             values = ", ".join(f"{name} {column[row]:g}" for name, column in columns.items())
             found.append((int(row), "not-estimable", f"no {measure.name} can be computed from {values}"))
     zero = np.flatnonzero(~bad & (vi == 0))
-    found += [
-        (int(row), "zero-variance", "the sampling variance is zero: this row cannot be weighted") for row in zero
-    ]
+    found += [(int(row), "zero-variance", "the sampling variance is zero: this row cannot be weighted") for row in zero]
     return np.where(bad, np.nan, yi), np.where(bad, np.nan, vi), found
 
 

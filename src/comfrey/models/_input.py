@@ -91,8 +91,6 @@ def read_studies(yi: object, vi: object = None, *, data: Any = None, study: obje
         for row in np.flatnonzero(~usable).tolist()
     )
     if rows.size == 0:
-        raise InputError(
-            "yi", found="no usable study", expected="at least one study", fix="; ".join(dropped[:5]) + "."
-        )
+        raise InputError("yi", found="no usable study", expected="at least one study", fix="; ".join(dropped[:5]) + ".")
     whole = Studies(estimates, variances, n, labels, np.arange(estimates.size), estimates.size, measure, dropped)
     return whole.keep(rows, ())

@@ -58,9 +58,7 @@ def observe(yi: Array, vi: Array, X: Array | None) -> Ready:
     """
     if not float(np.abs(yi).max()) <= _LARGEST:
         found = f"{yi[np.abs(yi).argmax()]:g}"
-        raise InputError(
-            "yi", found=found, expected="estimates whose squares are below 1e300", fix="Change the unit."
-        )
+        raise InputError("yi", found=found, expected="estimates whose squares are below 1e300", fix="Change the unit.")
     scale = scale_of(vi)
     v = vi / scale / scale
     first = int(v.argmin())

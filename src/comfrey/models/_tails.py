@@ -68,6 +68,4 @@ def chi_squared_tail(q: Array, df: int) -> Array:
         return np.asarray(special.erfc(np.sqrt(x)), dtype=float)
     for j in range((df - 1) // 2 - 1, 0, -1):
         total = 1.0 + total * x / (j + 0.5)
-    return np.asarray(
-        special.erfc(np.sqrt(x)) + np.exp(-x) * np.sqrt(x) * total * (2.0 / np.sqrt(np.pi)), dtype=float
-    )
+    return np.asarray(special.erfc(np.sqrt(x)) + np.exp(-x) * np.sqrt(x) * total * (2.0 / np.sqrt(np.pi)), dtype=float)

@@ -258,9 +258,7 @@ def _evaluate(problem: _Problem, alpha: Array) -> _State:
     inverse = np.linalg.inv(cross)
     inner = inverse @ (basis.T @ (w * y))
     u = w * (y - basis @ inner)
-    likelihood = -0.5 * (
-        problem.rows * math.log(2 * math.pi) - float(np.log(w).sum()) + float(u @ (y - basis @ inner))
-    )
+    likelihood = -0.5 * (problem.rows * math.log(2 * math.pi) - float(np.log(w).sum()) + float(u @ (y - basis @ inner)))
     d = tau2[:, None] * Z
     lever = w * w * np.einsum("ki,ij,kj->k", basis, inverse, basis) if restricted else np.zeros_like(w)
     if restricted:

@@ -1,0 +1,132 @@
+"""The command line: it mirrors the Python calls and loads what it needs when it needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from comfrey._version import __version__
+
+if TYPE_CHECKING:
+    from comfrey.review.problems import Problem
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="comfrey",
+    help="Make and keep living reviews: a folder of study data in; findings, figures, tables and a page out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ReviewFolder = Annotated[Path, typer.Argument(help="A folder with a review.yaml.", show_default=False)]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        typer.echo(f"comfrey {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def check(review: ReviewFolder) -> None:
+    """Report every problem of a review at once; nothing is written."""
+    from comfrey.review.folder import check_review
+
+    problems = check_review(review)
+    if problems:
+        _show(problems)
+        raise typer.Exit(1)
+    typer.echo(f"{review}: no problem found")
+
+
+@app.command()
+def build(
+    review: ReviewFolder,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where the page, the results, the figures and the tables go.")
+    ] = Path("build/review"),
+) -> None:
+    """Build a review: index.html, results.json, figures and tables; all of it or nothing."""
+    from comfrey.errors import ComfreyError, ReviewError
+    from comfrey.site.build import build_review
+
+    try:
+        made = build_review(review, output, progress=_say)
+    except ReviewError as error:
+        _show(error.problems)
+        typer.echo("nothing was written", err=True)
+        raise typer.Exit(1) from None
+    except ComfreyError as error:
+        typer.echo(f"{error}\nnothing was written", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"built {made.files} files in {made.seconds:.1f} s; open {made.index}")
+
+
+@app.command()
+def new(folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.", show_default=False)]) -> None:
+    """Write a small review that builds at once, to start from."""
+    from comfrey.errors import ComfreyError
+    from comfrey.review.starter import write_starter
+
+    try:
+        write_starter(folder)
+    except ComfreyError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"a small review is in {folder}\nbuild it with: comfrey build {folder} -o {folder}/build")
+
+
+@app.command()
+def schema(
+    folder: Annotated[Path | None, typer.Argument(help="Write the schemas here instead of printing them.")] = None,
+) -> None:
+    """Print (or write) the JSON Schemas of review.yaml, the help lines and the tables."""
+    import json
+
+    from comfrey.review.spec import json_schemas
+
+    schemas = json_schemas()
+    if folder is None:
+        typer.echo(json.dumps(schemas, indent=1))
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in schemas.items():
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    typer.echo(f"{len(schemas)} schemas are in {folder}")
+
+
+def _say(words: str) -> None:
+    typer.echo(words, err=True)
+
+
+def _show(problems: tuple[Problem, ...]) -> None:
+    """Print problems by file: where, what was found, what was expected, how to mend it."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    current = None
+    for problem in problems:
+        if problem.file != current:
+            current = problem.file
+            console.print(Text(problem.file, style="bold"))
+        place = ", ".join(part for part in (f"line {problem.row}" if problem.row else "", problem.column or "") if part)
+        console.print(Text(f"  {place or 'whole file'}: found {problem.found}; expected {problem.expected}"))
+        console.print(Text(f"    to mend it: {problem.fix}  [{problem.code}]", style="dim"))
+    count = len(problems)
+    console.print(Text(f"{count} problem{'' if count == 1 else 's'}", style="bold"))
+
+
+def main() -> None:
+    """Run the command line; a pipe that closes early is no error."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None

@@ -1,0 +1,136 @@
+"""One style sheet for all figures, and how a figure becomes bytes that are the same each time."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib import font_manager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "house_style", "new_figure", "to_png", "to_svg"]
+
+# Ink and muted on paper pass WCAG AA; checked in tests/figures/test_style.py.
+COLOURS = {
+    "paper": "#FBFAF7",
+    "ink": "#1E2A2E",
+    "muted": "#56666B",
+    "hairline": "#DCE1DC",
+    "accent": "#54468C",
+    "leaf": "#2F7458",
+    "amber": "#9A6A00",
+    "faint": "#B9B3D3",
+}
+# Source Sans 3 under another name, as its licence asks of modified copies; a page uses the original.
+FONT = "Comfrey Sans"
+FONT_ON_PAGE = "Source Sans 3"
+
+
+@cache
+def _register_fonts() -> None:
+    for weight in ("Regular", "SemiBold"):
+        with as_file(files("comfrey.figures") / "fonts" / f"ComfreySans-{weight}.ttf") as path:
+            font_manager.fontManager.addfont(str(path))
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw within the house's style: its fonts and colours, text that stays text, and the same bytes each time."""
+    _register_fonts()
+    colours = COLOURS
+    with mpl.rc_context(
+        {
+            "font.family": [FONT],
+            "font.size": 9.5,
+            "text.color": colours["ink"],
+            "axes.labelcolor": colours["muted"],
+            "axes.edgecolor": colours["hairline"],
+            "axes.facecolor": "none",
+            "axes.linewidth": 0.8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.spines.left": False,
+            "axes.titlesize": 10.5,
+            "axes.titlelocation": "left",
+            "axes.titleweight": 600,
+            "xtick.color": colours["muted"],
+            "ytick.color": colours["ink"],
+            "xtick.labelsize": 8.5,
+            "ytick.labelsize": 9.5,
+            "xtick.major.size": 3,
+            "ytick.major.size": 0,
+            "figure.facecolor": "none",
+            "savefig.facecolor": "none",
+            "svg.fonttype": "none",
+            "svg.hashsalt": "comfrey",
+            "hatch.linewidth": 0.6,
+        }
+    ):
+        yield
+
+
+def new_figure(width: float, height: float, **margins: float) -> tuple[Figure, Axes]:
+    """Return a figure and its axes; sizes and margins in inches (left, right, top, bottom)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    left, right = margins.get("left", 0.6), margins.get("right", 0.2)
+    top, bottom = margins.get("top", 0.3), margins.get("bottom", 0.45)
+    box = (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
+    return figure, figure.add_axes(box)
+
+
+def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
+    """Write a figure as SVG text that a page can hold: ids of its own, a title and a description for those who listen.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    name : str
+        A prefix that keeps the ids of several figures on one page apart.
+    title, description : str
+        What the figure says, and what it is.
+    """
+    from html import escape
+
+    buffer = io.StringIO()
+    with house_style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{name}-\2"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    # The page's own font takes over, with the same fallbacks as its text.
+    text = text.replace(f"'{FONT}'", f"'{FONT_ON_PAGE}', 'Inter', system-ui, sans-serif")
+    head = f' role="img" aria-labelledby="{name}-title {name}-desc"'
+    inside = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    return re.sub(r"<svg([^>]*)>", lambda match: f"<svg{match.group(1)}{head}>\n {inside}", text, count=1)
+
+
+def to_png(figure: Figure, dpi: int = 200) -> bytes:
+    """Write a figure as PNG bytes on paper colour, with a margin around it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image, ImageOps
+
+    figure.set(dpi=dpi, facecolor=COLOURS["paper"])
+    canvas = FigureCanvasAgg(figure)
+    with house_style():
+        canvas.draw()  # type: ignore[no-untyped-call]
+    drawn = Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
+    framed = ImageOps.expand(drawn.convert("RGB"), border=dpi // 8, fill=COLOURS["paper"])
+    out = io.BytesIO()
+    framed.save(out, format="png", compress_level=6)
+    return out.getvalue()

@@ -1,0 +1,1 @@
+"""From a review to its findings: the question, its analyses, and one generated sentence each."""

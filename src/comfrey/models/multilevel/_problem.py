@@ -1,0 +1,166 @@
+"""One maximum-likelihood problem: data at unit scale, an engine, coordinates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from comfrey.errors import NotEstimableError
+from comfrey.models.multilevel._blocks import BlockEngine, cell_offsets
+from comfrey.models.multilevel._crossed import SMALL, CrossedEngine, cost
+from comfrey.models.multilevel._grouping import Floats, Ints, connected
+from comfrey.models.multilevel._likelihood import Engine, Profile, profile
+from comfrey.models.multilevel._nested import NestedEngine, chain, partition
+from comfrey.models.multilevel._structures import Block, block_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from comfrey.models.multilevel._terms import Term
+    from comfrey.models.multilevel.sampling import SamplingCovariance
+
+
+LARGEST = 1e13  # operations of one factorisation: beyond it a fit would take days
+ROOM = 4e8  # numbers in the dense covariance of linked rows: 3 GB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Data and model, at a scale where the numbers are near one.
+
+    Attributes
+    ----------
+    engine : Engine
+        Works on y / scale and V / scale^2.
+    terms, blocks : tuples
+        Random effects and their coordinates.
+    scale : float
+        A power of two, so that scaling changes no digit.
+    offset : ndarray (p,)
+        Coefficients (of the orthonormal columns) taken off y beforehand, in the units of y.
+    basis, triangle : ndarray (k, p), (p, p)
+        X = basis @ triangle, with orthonormal columns.
+    """
+
+    engine: Engine
+    terms: tuple[Term, ...]
+    blocks: tuple[Block, ...]
+    covariance: SamplingCovariance
+    components: Ints
+    restricted: bool
+    scale: float
+    unit: float
+    total: float
+    offset: Floats
+    basis: Floats
+    triangle: Floats
+    residual: Floats
+
+    @property
+    def k(self) -> int:
+        """Number of effects."""
+        return int(self.basis.shape[0])
+
+    @property
+    def p(self) -> int:
+        """Number of coefficients."""
+        return int(self.basis.shape[1])
+
+    @property
+    def lower(self) -> Floats:
+        """Lower bounds of the coordinates."""
+        return joined([block.lower for block in self.blocks])
+
+    @property
+    def upper(self) -> Floats:
+        """Upper bounds of the coordinates."""
+        return joined([block.upper for block in self.blocks])
+
+    def split(self, x: Floats) -> list[Floats]:
+        """Coordinates of each term."""
+        sizes = [block.lower.size for block in self.blocks]
+        return list(np.split(x, np.cumsum(sizes)[:-1])) if sizes else []
+
+    def cells(self, x: Floats) -> Floats:
+        """Cells of all terms at coordinates x."""
+        return joined([block.values(part) for block, part in zip(self.blocks, self.split(x), strict=True)])
+
+    def __call__(self, x: Floats) -> tuple[float, Floats]:
+        """Log-likelihood at unit scale, and its derivatives by the coordinates."""
+        value, slopes = self.engine.value_and_gradient(self.cells(x), self.restricted)
+        offsets = cell_offsets(self.terms)
+        parts = zip(self.blocks, self.split(x), offsets[:-1], offsets[1:], strict=True)
+        return value, joined([block.jacobian(part).T @ slopes[low:high] for block, part, low, high in parts])
+
+    def best(self, w: Floats, *, restricted: bool | None = None) -> Profile:
+        """Coefficients and likelihood at the cells w."""
+        return profile(self.engine.moments(w), self.k, self.restricted if restricted is None else restricted)
+
+    def log_likelihood(self, value: float) -> float:
+        """Bring a log-likelihood from unit scale back to the units of y."""
+        return value - (self.k - (self.p if self.restricted else 0)) * math.log(self.scale)
+
+
+def joined(parts: Sequence[Floats]) -> Floats:
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def make_problem(
+    y: Floats, covariance: SamplingCovariance, design: Floats, terms: tuple[Term, ...], restricted: bool
+) -> Problem:
+    """Scale the data, make the design orthonormal, and choose the cheapest engine that fits the terms."""
+    k, p = design.shape
+    basis, triangle = np.linalg.qr(design) if p else (np.zeros((k, 0)), np.zeros((0, 0)))
+    offset = basis.T @ y
+    residual = y - basis @ offset
+    spread = float(residual @ residual) / max(k - p, 1)
+    typical = float(np.median(covariance.variances))
+    scale = 2.0 ** round(0.5 * math.log2(spread + typical))
+    scaled = covariance.scaled(1 / scale**2)
+    data = np.column_stack((residual / scale, basis))
+    links = partition(terms, covariance)
+    components = connected(links, k)
+    order = chain(terms, scaled)
+    engine: Engine
+    if order is not None:
+        engine = NestedEngine(data, scaled, terms, order)
+    else:
+        engine = _general_engine(data, scaled, terms, components)
+    unit = typical / scale**2
+    excess = spread / scale**2 - float(np.mean(scaled.variances))
+    total = max(excess, 0.1 * unit) / max(len(terms), 1)
+    blocks = tuple(block_of(term, unit) for term in terms)
+    return Problem(
+        engine,
+        terms,
+        blocks,
+        covariance,
+        components,
+        restricted,
+        scale,
+        unit,
+        total,
+        offset,
+        basis,
+        triangle,
+        residual,
+    )
+
+
+def _general_engine(data: Floats, covariance: SamplingCovariance, terms: tuple[Term, ...], components: Ints) -> Engine:
+    """Choose between the groups of crossed terms and dense sets of linked rows."""
+    sizes = np.bincount(components).astype(float)
+    crossed = cost(terms, covariance)
+    if sizes.max() > SMALL and crossed < float(np.sum(sizes**3)):
+        if crossed <= LARGEST:
+            return CrossedEngine(data, covariance, terms)
+    elif float(np.sum(sizes**2)) <= ROOM:
+        return BlockEngine(data, covariance, terms, components)
+    message = (
+        f"These random effects link {int(sizes.max())} effects with each other, which is more than can be computed. "
+        "Use fewer crossed groups."
+    )
+    raise NotEstimableError(message)

@@ -1,0 +1,337 @@
+"""Fitting multilevel and multivariate models."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from comfrey.errors import InputError, NotEstimableError
+from comfrey.models.multilevel._climb import solve
+from comfrey.models.multilevel._design import Design, read_design
+from comfrey.models.multilevel._effects import random_covariance
+from comfrey.models.multilevel._grouping import Floats, count
+from comfrey.models.multilevel._problem import Problem, make_problem
+from comfrey.models.multilevel._reading import floats
+from comfrey.models.multilevel._terms import StructuredTerm, Term, VarianceTerm, read_terms
+from comfrey.models.multilevel.result import MultilevelFit, Parameter, State, check_level
+from comfrey.models.multilevel.sampling import as_sampling_covariance, rotate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["multilevel"]
+
+LARGEST_EFFECT = 1e150
+
+
+def multilevel(
+    yi: Any,
+    vi_or_V: Any = None,
+    random: str | Sequence[str] | None = None,
+    data: pd.DataFrame | Mapping[str, Any] | None = None,
+    *,
+    moderators: Any = None,
+    method: str = "REML",
+    structure: str | Sequence[str] | None = None,
+    test: str = "z",
+    degrees_of_freedom: str = "residual",
+    level: float = 0.95,
+) -> MultilevelFit:
+    r"""Meta-analysis of dependent effects: nested, crossed and correlated random effects, known covariance V.
+
+    .. math:: y = X \beta + \sum_l Z_l u_l + e, \quad u_l \sim N(0, \sigma_l^2 I), \quad e \sim N(0, V)
+
+    A term ``inner | outer`` gives each group of outer one effect per level of inner, with covariance matrix G: ``UN``
+    any, ``CS`` one variance and one correlation, ``HCS`` a variance for each level and one correlation, ``DIAG`` and
+    ``ID`` no correlation, ``AR`` and ``HAR`` correlations rho^lag, ``CAR`` rho^|time difference|.
+
+    Parameters
+    ----------
+    yi : array (k,) or column name
+        Effects. An object with ``yi`` and ``vi`` (such as ``effect_sizes`` returns) brings both.
+    vi_or_V : array (k,), column name, matrix (k, k), list of blocks, or SamplingCovariance
+        Sampling variances, or the covariance matrix of the sampling errors (dense, sparse or blocks).
+    random : str or list of str, optional
+        ``"district/school"`` nests schools in districts; several terms are crossed; ``"outcome | trial"`` is
+        correlated. None fits a model with V alone.
+    data : DataFrame or mapping, optional
+        Where column names are looked up.
+    moderators : str or matrix (k, p), optional
+        A Wilkinson formula, or a design matrix that holds its own intercept.
+    method : {"REML", "ML"}
+        Restricted or full maximum likelihood.
+    structure : str or list of str, optional
+        Structure of each inner | outer term; CS if not given.
+    test : {"z", "t"}
+        Reference distribution of the coefficients.
+    degrees_of_freedom : {"residual", "containment"}
+        Of t: k - p, or for each coefficient the number of groups of the coarsest term within which its column is
+        constant, minus p.
+    level : float
+        Level of confidence intervals.
+
+    Returns
+    -------
+    MultilevelFit
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used; it names the row.
+    NotEstimableError
+        If there are no more effects than coefficients.
+    ConvergenceError
+        If no certified maximum is found.
+
+    Notes
+    -----
+    Nested terms cost a time proportional to k; crossed terms the cube of their number of groups; others the cube of
+    the size of each set of linked rows.
+
+    References
+    ----------
+    Konstantopoulos S (2011). Res Synth Methods 2:61-76. doi:10.1002/jrsm.35
+    Berkey CS et al. (1998). Stat Med 17:2537-2550.
+    doi:10.1002/(SICI)1097-0258(19981130)17:22<2537::AID-SIM953>3.0.CO;2-C
+
+    Examples
+    --------
+    >>> import comfrey as cf
+    >>> frame = {"district": [1, 1, 1, 2, 2, 3, 3, 3], "school": [1, 2, 3, 1, 2, 1, 2, 3],
+    ...          "yi": [-0.2, -0.1, 0.3, 0.5, 0.4, 0.1, 0.0, 0.2], "vi": [0.02] * 8}
+    >>> fit = cf.multilevel("yi", "vi", random="district/school", data=frame)
+    >>> round(fit.estimate, 4), fit.sigma2.round(4).tolist()
+    (0.1742, [0.0394, 0.0134])
+    """
+    if vi_or_V is None and hasattr(yi, "yi") and hasattr(yi, "vi") and not isinstance(yi, pd.DataFrame):
+        yi, vi_or_V = yi.yi, yi.vi
+    if vi_or_V is None:
+        raise InputError("vi_or_V", found=None, expected="sampling variances, or their covariance matrix")
+    if method not in {"REML", "ML"}:
+        raise InputError("method", found=repr(method), expected="REML or ML")
+    if test not in {"z", "t"}:
+        raise InputError("test", found=repr(test), expected="z or t")
+    if degrees_of_freedom not in {"residual", "containment"}:
+        raise InputError("degrees_of_freedom", found=repr(degrees_of_freedom), expected="residual or containment")
+    level = check_level(level)
+    y = floats(yi, "yi", data)
+    k = y.size
+    if k == 0:
+        raise NotEstimableError("There are no effects to pool: yi is empty.")
+    _check_size(y)
+    covariance = as_sampling_covariance(vi_or_V, data, k)
+    design = read_design(moderators, data, k)
+    p = len(design.names)
+    if k <= p:
+        message = (
+            f"{k} effect{'' if k == 1 else 's'} cannot tell {p} coefficients and their variation; more are needed."
+        )
+        raise NotEstimableError(message)
+    terms = read_terms(random, structure, data, k)
+    problem = make_problem(y, covariance, design.matrix, terms, method == "REML")
+    df = _degrees(design, terms, k, degrees_of_freedom) if test == "t" else np.full(p, math.inf)
+    if np.any(df < 1):
+        message = "Containment leaves no degrees of freedom: a term has no more groups than there are coefficients."
+        raise NotEstimableError(message)
+    return _assemble(problem, design, data, df, method, test, level)
+
+
+def _check_size(y: Floats) -> None:
+    """Refuse effects whose squares are not numbers any more."""
+    large = np.flatnonzero(np.abs(y) > LARGEST_EFFECT)
+    if large.size:
+        row = int(large[0])
+        raise InputError("yi", found=float(y[row]), expected=f"an effect below {LARGEST_EFFECT:g}", row=row)
+
+
+def _degrees(design: Design, terms: tuple[Term, ...], k: int, rule: str) -> Floats:
+    """Degrees of freedom of t, (p,)."""
+    p = len(design.names)
+    out = np.full(p, float(k - p))
+    if rule == "residual":
+        return out
+    for j in range(p):
+        values = design.matrix[:, j]
+        for term in terms:
+            size = count(term.codes)
+            top, bottom = np.full(size, -np.inf), np.full(size, np.inf)
+            np.maximum.at(top, term.codes, values)
+            np.minimum.at(bottom, term.codes, values)
+            if np.array_equal(top, bottom):
+                out[j] = min(out[j], float(size - p))
+    return out
+
+
+def _parameters(terms: tuple[Term, ...]) -> tuple[Parameter, ...]:
+    """Name every variance and correlation."""
+    out: list[Parameter] = []
+    several = sum(isinstance(term, StructuredTerm) for term in terms) > 1
+    for i, term in enumerate(terms):
+        if isinstance(term, VarianceTerm):
+            out.append(Parameter("sigma2", term.name, i, (0,)))
+            continue
+        levels, before = term.inner_labels, f"{term.name}: " if several else ""
+        s = len(levels)
+        if term.structure in {"UN", "HCS", "HAR", "DIAG"}:
+            out += [Parameter("tau2", before + levels[a], i, (a,)) for a in range(s)]
+        else:
+            out.append(Parameter("tau2", term.name, i, (0,)))
+        if term.structure == "UN":
+            pairs = [(a, b) for a in range(1, s) for b in range(a)]
+            out += [Parameter("rho", f"{before}{levels[b]}, {levels[a]}", i, (b, a)) for a, b in pairs]
+        elif term.structure not in {"DIAG", "ID"}:
+            out.append(Parameter("rho", term.name, i, (0, 1)))
+    return tuple(out)
+
+
+def _read_parameters(
+    problem: Problem, x: Floats, w: Floats, parameters: tuple[Parameter, ...]
+) -> tuple[dict[str, list[float]], list[str], bool]:
+    """Values of the parameters in the units of the data, notes on what is at an edge, and whether anything is."""
+    values: dict[str, list[float]] = {"sigma2": [], "tau2": [], "rho": []}
+    notes: list[str] = []
+    boundary = False
+    parts = problem.split(x)
+    for item in parameters:
+        matrix = random_covariance(problem, w, item.term)
+        if item.kind != "rho":
+            values[item.kind].append(float(matrix[item.levels[0], item.levels[0]]) * problem.scale**2)
+            if values[item.kind][-1] == 0:
+                notes.append(f"{item.kind} {item.name} is zero: the likelihood falls as soon as it grows.")
+                boundary = True
+            continue
+        term = problem.terms[item.term]
+        assert isinstance(term, StructuredTerm)  # noqa: S101  # only these have correlations
+        rho, floor = _correlation(term, matrix, parts[item.term], item.levels)
+        if term.structure == "UN" and not _meet(term, item.levels):
+            notes.append(f"rho {item.name} is NaN: no group has both levels.")
+            rho = math.nan
+        elif math.isnan(rho):
+            notes.append(f"rho {item.name} is NaN: it has no meaning when a variance is zero.")
+        elif rho >= 1 - 1e-9 or rho <= floor + 1e-9:
+            notes.append(f"rho {item.name} is at the edge of its possible values.")
+            boundary = True
+        values["rho"].append(rho)
+    for term, at in zip(problem.terms, range(len(problem.terms)), strict=True):
+        if isinstance(term, StructuredTerm) and term.structure == "UN" and len(term.inner_labels) > 2:
+            found = np.linalg.eigvalsh(random_covariance(problem, w, at))
+            if found[0] <= 1e-9 * max(float(found[-1]), 1e-300) and not boundary:
+                notes.append(f"The covariance matrix of {term.name} is singular.")
+                boundary = True
+    return values, notes, boundary
+
+
+def _correlation(term: StructuredTerm, matrix: Floats, x: Floats, levels: tuple[int, ...]) -> tuple[float, float]:
+    """Give a correlation (NaN where a variance is zero), and its lowest possible value."""
+    s = matrix.shape[0]
+    floor = -1.0 / (s - 1) if term.structure in {"CS", "HCS"} else -1.0
+    if term.structure == "UN":
+        a, b = levels
+        product = matrix[a, a] * matrix[b, b]
+        return (float(np.clip(matrix[a, b] / math.sqrt(product), -1, 1)) if product > 0 else math.nan), floor
+    if not np.any(np.diag(matrix)):
+        return math.nan, floor
+    if term.structure == "CAR":
+        return (float(x[-1]) ** (1 / term.gap) if x[-1] > 1e-10 else 0.0), 0.0
+    return float(x[-1]), floor
+
+
+def _meet(term: StructuredTerm, levels: tuple[int, ...]) -> bool:
+    """Tell whether any group has effects of both levels."""
+    a, b = (set(term.outer[term.inner == level].tolist()) for level in levels)
+    return bool(a & b)
+
+
+def _snapped(problem: Problem, x: Floats) -> Floats:
+    """Put standard deviations that the smooth coordinates leave at rounding distance from zero at zero."""
+    from comfrey.models.multilevel._structures import Unstructured
+
+    parts = problem.split(x)
+    for part, block in zip(parts, problem.blocks, strict=True):
+        if isinstance(block, Unstructured):
+            sd = part[: len(block.order)]
+            sd[np.abs(sd) < 1e-6 * math.sqrt(problem.unit)] = 0.0
+    return np.concatenate(parts) if parts else x
+
+
+def _heterogeneity(problem: Problem) -> tuple[float, float]:
+    """Cochran's Q with V alone, and the typical sampling variance (k - p) / tr(P_V), in the units of the data."""
+    values, vectors = problem.covariance.scaled(1 / problem.scale**2).rotation()
+    turned = rotate(np.column_stack((problem.residual / problem.scale, problem.basis)), vectors)
+    weighted = turned / values[:, None]
+    gram = turned.T @ weighted
+    inverse = np.linalg.inv(gram[1:, 1:])
+    q = float(gram[0, 0] - gram[0, 1:] @ inverse @ gram[1:, 0])
+    trace = float(np.sum(1 / values) - np.sum(inverse * (weighted[:, 1:].T @ weighted[:, 1:])))
+    return max(q, 0.0), (problem.k - problem.p) / trace * problem.scale**2
+
+
+def _moderator_test(
+    design: Design, beta: Floats, covariance: Floats, df: Floats
+) -> tuple[float | None, int, float | None]:
+    """Wald test of all coefficients but the intercept; None if there are none."""
+    chosen = [j for j in range(len(design.names)) if not np.all(design.matrix[:, j] == 1)]
+    if not chosen:
+        return None, 0, None
+    inner = covariance[np.ix_(chosen, chosen)]
+    wald = float(beta[chosen] @ np.linalg.solve(inner, beta[chosen]))
+    rest = float(df[chosen].min())
+    if math.isinf(rest):
+        return wald, len(chosen), float(stats.chi2.sf(wald, len(chosen)))
+    return wald / len(chosen), len(chosen), float(stats.f.sf(wald / len(chosen), len(chosen), rest))
+
+
+def _table(names: tuple[str, ...], beta: Floats, covariance: Floats, df: Floats, level: float) -> pd.DataFrame:
+    se = np.sqrt(np.diag(covariance))
+    statistic = beta / se
+    normal = np.isinf(df)
+    finite = np.where(normal, 1.0, df)
+    p_value = 2 * np.where(normal, stats.norm.sf(np.abs(statistic)), stats.t.sf(np.abs(statistic), finite))
+    reach = se * np.where(normal, stats.norm.ppf(0.5 + level / 2), stats.t.ppf(0.5 + level / 2, finite))
+    columns = {"estimate": beta, "se": se, "statistic": statistic, "df": df, "p_value": p_value}
+    return pd.DataFrame({"term": list(names), **columns, "ci_low": beta - reach, "ci_high": beta + reach})
+
+
+def _assemble(
+    problem: Problem, design: Design, data: Any, df: Floats, method: str, test: str, level: float
+) -> MultilevelFit:
+    """Search for the maximum, and read everything that the result holds from it."""
+    found, climbs = solve(problem)
+    x = _snapped(problem, found.x)
+    w = problem.cells(x)
+    best = problem.best(w)
+    k, p, scale, terms = problem.k, problem.p, problem.scale, problem.terms
+    back = np.linalg.inv(problem.triangle)
+    beta = back @ (problem.offset + scale * best.beta)
+    covariance = back @ best.beta_covariance @ back.T * scale**2
+    covariance = 0.5 * (covariance + covariance.T)
+    table = _table(design.names, beta, covariance, df, level)
+    parameters = _parameters(terms)
+    values, notes, boundary = _read_parameters(problem, x, w, parameters)
+    log_likelihood = problem.log_likelihood(best.log_likelihood)
+    free, sample = p + len(parameters), k - (p if problem.restricted else 0)
+    q, typical = _heterogeneity(problem)
+    qm, qm_df, qm_p = _moderator_test(design, beta, covariance, df)
+    sigma2 = np.array(values["sigma2"])
+    plain = all(isinstance(term, VarianceTerm) for term in terms)
+    first = {name: float(table[name].iloc[0]) for name in table.columns if name != "term"}
+    named = {kind: tuple(item.name for item in parameters if item.kind == kind) for kind in values}
+    return MultilevelFit(
+        method=method, test=test, level=level, k=k, p=p, coefficients=table, covariance=covariance,
+        random=tuple(term.name for term in terms),
+        structure=tuple(term.structure if isinstance(term, StructuredTerm) else "" for term in terms),
+        groups=np.array([count(term.codes) for term in terms], dtype=float),
+        sigma2=sigma2, tau2=np.array(values["tau2"]), rho=np.array(values["rho"]),
+        sigma2_names=named["sigma2"], tau2_names=named["tau2"], rho_names=named["rho"],
+        log_likelihood=log_likelihood, aic=2 * free - 2 * log_likelihood,
+        bic=math.log(sample) * free - 2 * log_likelihood,
+        q=q, q_df=k - p, q_p=float(stats.chi2.sf(q, k - p)), qm=qm, qm_df=qm_df, qm_p=qm_p,
+        i2=100 * sigma2 / (float(sigma2.sum()) + typical) if plain else np.zeros(0),
+        converged=found.converged, gradient_norm=found.gradient_norm, distance=found.distance,
+        iterations=found.iterations, climbs=climbs, boundary=boundary, notes=tuple(notes),
+        _state=State(problem, found, design, parameters, data), **first,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The static page: templates, styles, and the build that writes everything or nothing."""
