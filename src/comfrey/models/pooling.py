@@ -188,6 +188,9 @@ class Pooled(Heterogeneity, Result):
             f"tau2 by {self.method}; {_TEST_WORDS[self.test_used]}; {self.level:.0%} intervals",
             f"prediction interval: {self.pi_convention}; I2: {self.i2_convention}",
         ]
+        if self.measure is not None and self.measure.scale.name != "identity":
+            read = self.reading
+            lines.append(f"{self.measure.label}: {read.estimate:.4g} ({read.ci_low:.4g} to {read.ci_high:.4g})")
         return (*lines, *(f"left out: {text}" for text in self.dropped), *(f"note: {text}" for text in self.notes))
 
     def to_dict(self) -> dict[str, Any]:
