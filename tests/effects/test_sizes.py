@@ -127,10 +127,15 @@ def test_given_estimates_in_every_form_agree():
         assert found.warnings == ()
 
 
-def test_a_ratio_interval_read_as_logs_is_pointed_at():
+def test_a_ratio_interval_read_as_logs_is_refused_or_pointed_at():
     table = {"estimate": [2.0], "ci_low": [1.0], "ci_high": [4.0]}
     assert cf.effect_sizes("OR", **table, scale="reading").warnings == ()
-    assert [note.code for note in cf.effect_sizes("OR", **table).warnings] == ["asymmetric-interval"]
+    with pytest.raises(
+        cf.InputError, match=r"scale, row 0: .* or scale='reading', found 2 .1 to 4., which is symmetric as a ratio"
+    ):
+        cf.effect_sizes("OR", **table)
+    assert [note.code for note in cf.effect_sizes("OR", **table, scale="analysis").warnings] == ["asymmetric-interval"]
+    assert cf.effect_sizes("OR", estimate=[0.7], ci_low=[0.0], ci_high=[1.4]).warnings == ()
 
 
 def test_delta_method_for_a_standard_error_on_the_reading_scale():

@@ -1,7 +1,8 @@
 """Standardised differences and correlations from reported test statistics.
 
 Sources: Cooper, Hedges & Valentine 2009, chapter 12; Rosenthal 1994. A t of two groups gives
-``d = t sqrt(1/n1 + 1/n2)``, that of a correlation ``r = t / sqrt(t^2 + n - 2)``. F with one degree of freedom above is
+``d = t sqrt(1/n1 + 1/n2)``, that of a correlation ``r = t / sqrt(t^2 + n - 2)``. F with one degree of freedom above
+is
 the square of t, and a two-sided p-value gives the size of t.
 """
 

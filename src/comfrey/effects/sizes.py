@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -150,7 +150,7 @@ def effect_sizes(
     increment: float | str = 0.5,
     increment_to: IncrementRule = "zero-rows",
     double_zero: str = "keep",
-    scale: str = "analysis",
+    scale: Literal["analysis", "reading"] | None = None,
     level: float = 0.95,
     **columns: object,
 ) -> EffectSizes:
@@ -170,16 +170,17 @@ def effect_sizes(
         Which rows get it. The result says in `increments` what was added where.
     double_zero : {"keep", "drop"}
         Whether two-by-two rows without events (or without non-events) in both groups are used.
-    scale : {"analysis", "reading"}
+    scale : {"analysis", "reading"}, optional
         For given estimates only: the scale of the figures. A risk ratio of 0.8 is on the reading scale, its
         logarithm on
-        the scale of analysis.
+        the scale of analysis, which is the default; intervals that are plainly on the other one are then refused.
     level : float
         For given intervals only: their confidence level.
     **columns : arrays of shape (k,) or column names
         What the measure is computed from, e.g. ``events_1, total_1, events_2, total_2``; or, for any measure,
         `estimate`
-        with one of `variance`, `se`, `ci_low` and `ci_high`, `t`, `f`, `z`, `p` (and `df` for t distributions); or, for
+        with one of `variance`, `se`, `ci_low` and `ci_high`, `t`, `f`, `z`, `p` (and `df` for t distributions); or,
+        for
         SMD and correlations, a test statistic `t`, or `f` or two-sided `p` with `sign`, beside the numbers of people.
 
     Returns
