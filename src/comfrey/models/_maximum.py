@@ -32,7 +32,7 @@ from comfrey.models._profile import Moments, Observed, log_likelihood, moments, 
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
 
-__all__ = ["Certificate", "maximise"]
+__all__ = ["Certificate", "maximise", "maximise_with_moments"]
 
 _ROUNDS = 30  # of splitting unsettled intervals
 _STEPS = 200
@@ -94,38 +94,35 @@ def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificat
     >>> round(tau2, 9), certificate.global_maximum
     (7.0, True)
     """
+    tau2, certificate, _ = maximise_with_moments(data, restricted)
+    return tau2, certificate
+
+
+def maximise_with_moments(data: Observed, restricted: bool) -> tuple[float, Certificate, Moments]:
+    """Maximise as :func:`maximise` does, and give the moments at the maximum too."""
     low, high = float(data.v.min()), float(data.v.max())
     bound = _bound(data, low, high)
     start = moments_at(data, 0.0)
     b, b2 = (start.trace, start.trace2) if restricted else (start.sum_w, start.sum_w2)
     negative = bool(start.ypp <= b)
-    if bound <= 0.0:
-        return 0.0, _at_zero(low, start, restricted, 0, 1, True)
     end = min(bound, high - 2.0 * float(b / b2))
-    settled, brackets = True, [] if negative else [(0.0, bound)]
+    settled, brackets = True, [] if negative or bound <= 0.0 else [(0.0, bound, start)]
     if end > 0.0:
-        settled, brackets = _scan(data, restricted, low, end, bound)
+        settled, brackets = _scan(data, restricted, low, end, bound, start)
     peaks = [_climb(data, restricted, *bracket) for bracket in brackets]
-    maxima = [tau2 for tau2, _ in peaks] + ([0.0] if negative else [])
+    maxima = [tau2 for tau2, _ in peaks] + ([0.0] if negative or not peaks else [])
     steps = sum(count for _, count in peaks)
     best = maxima[0]
     if len(maxima) > 1:
         best = max(maxima, key=lambda tau2: log_likelihood(data, tau2, restricted))
-    if best == 0.0:
-        return 0.0, _at_zero(low, start, restricted, steps, len(maxima), settled)
-    last = moments_at(data, best)
-    gradient = 0.5 * best * float(last.ypp - _falling(last, restricted))
-    return best, Certificate(True, steps, gradient, False, len(maxima), settled)
+    last = start if best == 0.0 else moments_at(data, best)
+    gradient = 0.5 * (best or low) * float(last.ypp - _falling(last, restricted))
+    return best, Certificate(True, steps, gradient, best == 0.0, len(maxima), settled), last
 
 
 def _falling(m: Moments, restricted: bool) -> Array:
     """Take the part of the score that counts against a larger tau2, ``tr P`` or ``tr W``."""
     return m.trace if restricted else m.sum_w
-
-
-def _at_zero(low: float, start: Moments, restricted: bool, steps: int, maxima: int, settled: bool) -> Certificate:
-    gradient = 0.5 * low * float(start.ypp - _falling(start, restricted))
-    return Certificate(True, steps, gradient, True, maxima, settled)
 
 
 def _bound(data: Observed, low: float, high: float) -> float:
@@ -142,13 +139,17 @@ def _bound(data: Observed, low: float, high: float) -> float:
     return (0.5 * ratio * (1.0 + math.sqrt(1.0 + 4.0 * (high - low) / ratio)) - low) * (1.0 + 1e-9)
 
 
-def _climb(data: Observed, restricted: bool, low: float, high: float) -> tuple[float, int]:
-    """Root of the score in a bracket: Newton on ``tr P / y'PPy``, which is nearly straight, held by the bracket."""
+def _climb(data: Observed, restricted: bool, low: float, high: float, m: Moments) -> tuple[float, int]:
+    """Root of the score in a bracket: Newton on ``tr P / y'PPy``, which is nearly straight, held by the bracket.
+
+    `m` are the moments at `low`, where the search starts.
+    """
     tau2 = low
-    for step in range(1, _STEPS + 1):
-        if step > 1 and not low < tau2 < high:
-            tau2 = 0.5 * (low + high)
-        m = moments_at(data, tau2)
+    for step in range(_STEPS):
+        if step > 0:
+            if not low < tau2 < high:
+                tau2 = 0.5 * (low + high)
+            m = moments_at(data, tau2)
         a, c = float(m.ypp), float(m.yppp)
         b, b2 = (float(m.trace), float(m.trace2)) if restricted else (float(m.sum_w), float(m.sum_w2))
         if a > b:
@@ -167,11 +168,21 @@ def _climb(data: Observed, restricted: bool, low: float, high: float) -> tuple[f
 
 
 def _scan(
-    data: Observed, restricted: bool, low: float, end: float, bound: float
-) -> tuple[bool, list[tuple[float, float]]]:
-    """Split the way from zero to `end` until all is settled; give the brackets of all maxima above zero."""
+    data: Observed, restricted: bool, low: float, end: float, bound: float, start: Moments
+) -> tuple[bool, list[tuple[float, float, Moments]]]:
+    """Split the way from zero to `end` until all is settled; give the brackets of all maxima above zero.
+
+    A bracket is its two ends and the moments at the first.
+    """
+    last = moments_at(data, end)
+    a0, b0, a1, b1, c1 = start.ypp, _falling(start, restricted), last.ypp, _falling(last, restricted), last.yppp
+    bend = start.trace2 if restricted else start.sum_w2
+    if a0 < b1 or a1 > b0 or bend < 2.0 * c1 or a1 * bend < (2.0 * b0 + end * bend) * c1:  # settled at once
+        if a1 > b1:
+            return True, [(end, bound, last)]
+        return True, [(0.0, end, start)] if a0 > b0 else []
     points = np.array([0.0, end])
-    found = moments(data, points)
+    found = Moments(*(np.array(pair) for pair in zip(start, last, strict=True)))
     settled = False
     for _ in range(_ROUNDS):
         b, b2 = (found.trace, found.trace2) if restricted else (found.sum_w, found.sum_w2)
@@ -183,8 +194,8 @@ def _scan(
         if not rough.size:
             settled = True
             break
-        start, stop = low + points[rough], low + points[rough + 1]
-        inner = (start[:, None] * (stop / start)[:, None] ** _SHARES - low).ravel()
+        left, right = low + points[rough], low + points[rough + 1]
+        inner = (left[:, None] * (right / left)[:, None] ** _SHARES - low).ravel()
         fresh = moments(data, inner)
         points = np.concatenate([points, inner])
         order = np.argsort(points, kind="stable")
@@ -192,10 +203,11 @@ def _scan(
         found = Moments(*(np.concatenate([old, new])[order] for old, new in zip(found, fresh, strict=True)))
     score = found.ypp - _falling(found, restricted)
     brackets = [
-        (float(points[j]), float(points[j + 1])) for j in np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0)).tolist()
+        (float(points[j]), float(points[j + 1]), Moments(*(item[j] for item in found)))
+        for j in np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0)).tolist()
     ]
     if score[-1] > 0:
-        brackets.append((end, bound))
+        brackets.append((end, bound, last))
     return settled, brackets
 
 

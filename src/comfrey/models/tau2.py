@@ -19,7 +19,7 @@ import numpy as np
 from scipy import special
 
 from comfrey.models._equation import solve_q
-from comfrey.models._maximum import Certificate, maximise
+from comfrey.models._maximum import Certificate, maximise_with_moments
 from comfrey.models._profile import Observed, moments_at
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def _sidik_jonkman(data: Observed) -> Tau2:
 
 
 def _likelihood(data: Observed, restricted: bool) -> Tau2:
-    tau2, certificate = maximise(data, restricted)
-    m = moments_at(data, tau2)
+    tau2, certificate, m = maximise_with_moments(data, restricted)
     return Tau2(tau2, float(np.sqrt(2.0 / (m.trace2 if restricted else m.sum_w2))), certificate)
 
 
