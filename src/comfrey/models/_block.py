@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["STAGES", "Block", "fit_block"]
 
 _STEPS = 100
-_TINY = 1e-300
 _Proof = np.ndarray[Any, np.dtype[np.bool_]]
 STAGES = (2, 6, 24, 128, 0)  # points of the scans that prove a single maximum; what is left is taken one by one
 
@@ -221,7 +220,7 @@ def _likelihood(work: _Work, restricted: bool, at_zero: _Moments, points: int) -
     low, high = work.v.min(axis=0), work.v.max(axis=0)
     k, count = work.y.shape
     ratio = work.y.var(axis=0) * (k / (k - 1))
-    bound = (0.5 * ratio * (1.0 + np.sqrt(1.0 + 4.0 * (high - low) / np.maximum(ratio, _TINY))) - low) * (1.0 + 1e-9)
+    bound = (0.5 * (ratio + np.sqrt(ratio) * np.sqrt(ratio + 4.0 * (high - low))) - low) * (1.0 + 1e-9)
     end = np.clip(np.minimum(high - 2.0 * at_zero.b / at_zero.b2, bound), 0.0, None)  # beyond: one root at most
     growth = np.log1p(end / low) / points
     tau2 = np.empty((points + 1, count))

@@ -299,6 +299,8 @@ def pool(
     if tau2 is not None and not (np.isfinite(tau2) and tau2 >= 0):
         raise InputError("tau2", found=tau2, expected="zero or a number above it")
     if moderators is not None:
+        if prediction != "test":
+            raise InputError("prediction", found=repr(prediction), expected="'test' for a meta-regression")
         from comfrey.models.regression import regress
 
         return regress(studies, moderators, data, method, test, level, tau2)
