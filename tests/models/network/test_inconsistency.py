@@ -134,9 +134,7 @@ def test_random_inconsistency_is_the_maximum_of_brute_force(reference, random_ne
     best = height(fit.tau2, fit.omega2)
     for tau2 in (0.0, 0.5, 0.99, 1.01, 2.0):
         for omega2 in (0.0, 0.5, 0.99, 1.01, 2.0):
-            assert (
-                height(tau2 * fit.tau2 + 1e-3 * (tau2 > 1), omega2 * fit.omega2 + 1e-3 * (omega2 > 1)) <= best + 1e-7
-            )
+            assert height(tau2 * fit.tau2 + 1e-3 * (tau2 > 1), omega2 * fit.omega2 + 1e-3 * (omega2 > 1)) <= best + 1e-7
     assert fit.likelihood_ratio == pytest.approx(2 * (best - height(fit.tau2_consistent, 0.0)), abs=1e-6)
     model.V = sampling + fit.omega2 * shape
     theta, cov, _, _ = model.solve(fit.tau2)

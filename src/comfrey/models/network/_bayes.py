@@ -95,9 +95,7 @@ class Bayesian(Result):
             "ci_low": low,
             "ci_high": high,
             "probability_above_zero": 1 - mixture_cdf(np.zeros(average.size), mean, sd, p.weight),
-            "probability_error": np.abs(
-                mixture_cdf(high, mean, sd, p.weight) - mixture_cdf(high, mean, sd, p.coarse)
-            ),
+            "probability_error": np.abs(mixture_cdf(high, mean, sd, p.weight) - mixture_cdf(high, mean, sd, p.coarse)),
         }
         if predict:
             wide = np.sqrt(variance + p.tau**2)

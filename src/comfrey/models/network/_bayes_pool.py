@@ -65,9 +65,7 @@ class BayesianPooling(Bayesian):
         return (f"Bayesian random-effects meta-analysis of {self.k} studies", *self._head)
 
 
-def bayesian_pool(
-    yi: ArrayLike, vi: ArrayLike, prior: Prior | None = None, *, level: float = 0.95
-) -> BayesianPooling:
+def bayesian_pool(yi: ArrayLike, vi: ArrayLike, prior: Prior | None = None, *, level: float = 0.95) -> BayesianPooling:
     """Pool effects under a prior for tau, by adaptive quadrature: no chains, no seed, an error bound.
 
     Parameters
@@ -105,9 +103,7 @@ def bayesian_pool(
     for name, values, good in (("yi", y, np.isfinite(y)), ("vi", v, np.isfinite(v) & (v > 0))):
         if not good.all():
             i = int(np.flatnonzero(~good)[0])
-            raise InputError(
-                name, found=values[i], expected="a finite number" + " above zero" * (name == "vi"), row=i
-            )
+            raise InputError(name, found=values[i], expected="a finite number" + " above zero" * (name == "vi"), row=i)
     common = common_fields(LinearModel(y, v, np.ones((y.size, 1))), prior, level)
     bare = BayesianPooling(**common)
     row = bare._describe(np.ones((1, 1))).iloc[0]
