@@ -125,6 +125,14 @@ BAD = [
         "ratio-not-positive", "contrasts.csv", 2, "estimate", "-0.4", "a ratio above zero", "not their logarithm"),
     Bad("a treatment compared with itself", cell("contrasts.csv", 2, "comparator", "dbt"),
         "compared-with-itself", "contrasts.csv", 2, "comparator", "dbt", "another treatment", "correct"),
+    Bad("a percentage as share of people", lambda r: r.cell("mechanisms.csv", 5, "measure", "proportion")
+        .cell("mechanisms.csv", 5, "estimate", "24"),
+        "impossible-estimate", "mechanisms.csv", 5, "estimate", "24 as proportion", "from 0 to 1", "0.2, not 20"),
+    Bad("a correlation above one", lambda r: r.cell("mechanisms.csv", 5, "measure", "r")
+        .cell("mechanisms.csv", 5, "estimate", "1.2"),
+        "impossible-estimate", "mechanisms.csv", 5, "estimate", "1.2 as r", "from -1 to 1", "correct the measure"),
+    Bad("an arm twice", lambda r: r.add("arms.csv", "a7,alpha_2001,a,dbt,relapse,52,50,10,"),
+        "duplicate-arm", "arms.csv", 8, "arm", "'a' again, as in line 2", "each arm once", "its own id"),
     Bad("text where a number belongs", cell("arms.csv", 2, "total", "fifty"),
         "not-a-number", "arms.csv", 2, "total", "'fifty'", "a number", "digits with a decimal point"),
     Bad("NA where a number belongs", cell("arms.csv", 2, "total", "NA"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfrey.review.messaging import check_messaging
 from comfrey.review.problems import Problem
-from comfrey.review.rows import ROW_TYPES
+from comfrey.review.rows import ROW_TYPES, Arm
 from comfrey.review.spec import Associations, Proportions, Treatments
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def check_references(
             if kind == "treatments":
                 _merged(spec, known, problems)
     _rows_once(spec, tables, problems)
+    _arms_once(spec, tables, problems)
     _flags(spec, tables, problems)
     _one_region_a_country(spec, tables, problems)
     _questions(spec, problems)
@@ -129,6 +130,22 @@ def _rows_once(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], problems
                 problems.append(
                     Problem("duplicate-id", file, row.line, "row", f"{key!r}, already in {place}", "each id once", fix)
                 )
+
+
+def _arms_once(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], problems: list[Problem]) -> None:
+    """Find arms that report an outcome at a time twice: their people would be counted twice."""
+    for name, rows in tables.items():
+        first: dict[tuple[Any, ...], int] = {}
+        for row in rows:
+            if not isinstance(row, Arm):
+                continue
+            key = (row.study, row.arm, row.treatment, row.outcome, row.weeks, row.outcome_detail)
+            line = first.setdefault(key, row.line)
+            if line != row.line:
+                found = f"{row.arm!r} again, as in line {line}"
+                expected = "each arm once for an outcome, a time and a detail of the outcome"
+                fix = "give another arm its own id, or say in outcome_detail how the two differ"
+                problems.append(Problem("duplicate-arm", spec.tables[name].file, row.line, "arm", found, expected, fix))
 
 
 def _flags(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], problems: list[Problem]) -> None:
