@@ -39,6 +39,8 @@ class Problem:
         Random effects and their coordinates.
     scale : float
         A power of two, so that scaling changes no digit.
+    offsets : tuple
+        First cell of each term, and the number of cells.
     offset : ndarray (p,)
         Coefficients (of the orthonormal columns) taken off y beforehand, in the units of y.
     basis, triangle : ndarray (k, p), (p, p)
@@ -58,6 +60,7 @@ class Problem:
     basis: Floats
     triangle: Floats
     residual: Floats
+    offsets: tuple[int, ...]
 
     @property
     def k(self) -> int:
@@ -91,8 +94,7 @@ class Problem:
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Log-likelihood at unit scale, and its derivatives by the coordinates."""
         value, slopes = self.engine.value_and_gradient(self.cells(x), self.restricted)
-        offsets = cell_offsets(self.terms)
-        parts = zip(self.blocks, self.split(x), offsets[:-1], offsets[1:], strict=True)
+        parts = zip(self.blocks, self.split(x), self.offsets[:-1], self.offsets[1:], strict=True)
         return value, joined([block.jacobian(part).T @ slopes[low:high] for block, part, low, high in parts])
 
     def best(self, w: Floats, *, restricted: bool | None = None) -> Profile:
@@ -147,6 +149,7 @@ def make_problem(
         basis,
         triangle,
         residual,
+        tuple(cell_offsets(terms)),
     )
 
 

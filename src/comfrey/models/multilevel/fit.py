@@ -312,6 +312,8 @@ def _assemble(
     table = _table(design.names, beta, covariance, df, level)
     parameters = _parameters(terms)
     values, notes, boundary = _read_parameters(problem, x, w, parameters)
+    if 2 * len(parameters) > k - p:
+        notes.append(f"{len(parameters)} variances and correlations from {k} effects: hardly more than a guess.")
     log_likelihood = problem.log_likelihood(best.log_likelihood)
     free, sample = p + len(parameters), k - (p if problem.restricted else 0)
     q, typical = _heterogeneity(problem)
