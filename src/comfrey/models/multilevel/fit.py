@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from comfrey.models.multilevel._climb import solve
 from comfrey.models.multilevel._design import Design, read_design
 from comfrey.models.multilevel._effects import random_covariance
 from comfrey.models.multilevel._grouping import Floats, count
+from comfrey.models.multilevel._identify import check_identified
 from comfrey.models.multilevel._problem import Problem, make_problem
 from comfrey.models.multilevel._reading import floats
+from comfrey.models.multilevel._structures import Unstructured
 from comfrey.models.multilevel._terms import StructuredTerm, Term, VarianceTerm, read_terms
 from comfrey.models.multilevel.result import MultilevelFit, Parameter, State, check_level
 from comfrey.models.multilevel.sampling import as_sampling_covariance, rotate
@@ -133,6 +136,7 @@ def multilevel(
         raise NotEstimableError(message)
     terms = read_terms(random, structure, data, k)
     problem = make_problem(y, covariance, design.matrix, terms, method == "REML")
+    check_identified(problem)
     df = _degrees(design, terms, k, degrees_of_freedom) if test == "t" else np.full(p, math.inf)
     if np.any(df < 1):
         message = "Containment leaves no degrees of freedom: a term has no more groups than there are coefficients."
@@ -248,8 +252,6 @@ def _meet(term: StructuredTerm, levels: tuple[int, ...]) -> bool:
 
 def _snapped(problem: Problem, x: Floats) -> Floats:
     """Put standard deviations that the smooth coordinates leave at rounding distance from zero at zero."""
-    from comfrey.models.multilevel._structures import Unstructured
-
     parts = problem.split(x)
     for part, block in zip(parts, problem.blocks, strict=True):
         if isinstance(block, Unstructured):
@@ -302,6 +304,7 @@ def _assemble(
     """Search for the maximum, and read everything that the result holds from it."""
     found, climbs = solve(problem)
     x = _snapped(problem, found.x)
+    found = replace(found, x=x)
     w = problem.cells(x)
     best = problem.best(w)
     k, p, scale, terms = problem.k, problem.p, problem.scale, problem.terms
@@ -326,7 +329,7 @@ def _assemble(
         method=method, test=test, level=level, k=k, p=p, coefficients=table, covariance=covariance,
         random=tuple(term.name for term in terms),
         structure=tuple(term.structure if isinstance(term, StructuredTerm) else "" for term in terms),
-        groups=np.array([count(term.codes) for term in terms], dtype=float),
+        groups=np.array([count(term.codes) for term in terms], dtype=np.intp),
         sigma2=sigma2, tau2=np.array(values["tau2"]), rho=np.array(values["rho"]),
         sigma2_names=named["sigma2"], tau2_names=named["tau2"], rho_names=named["rho"],
         log_likelihood=log_likelihood, aic=2 * free - 2 * log_likelihood,

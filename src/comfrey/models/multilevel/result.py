@@ -19,7 +19,7 @@ from comfrey.models.multilevel.robust import RobustFit, robust_fit
 from comfrey.results import Result
 
 if TYPE_CHECKING:
-    from comfrey.models.multilevel._grouping import Floats
+    from comfrey.models.multilevel._grouping import Floats, Ints
     from comfrey.models.multilevel._problem import Problem
     from comfrey.models.multilevel._search import Found
 
@@ -73,7 +73,7 @@ class MultilevelFit(Result):
         Variances and correlations of the inner | outer terms. Correlations of an unstructured matrix go down the rows
         of its lower triangle.
     log_likelihood, aic, bic : float
-        With all constants; the restricted likelihood includes log|X'X| / 2.
+        With all constants; the restricted likelihood includes log|X'X| / 2. For bic it has k - p observations.
     q, q_df, q_p : float, int, float
         Heterogeneity: y' (V^-1 - ...) y with V alone.
     qm, qm_df, qm_p : float, int, float
@@ -96,7 +96,7 @@ class MultilevelFit(Result):
     structure: tuple[str, ...]
     k: int
     p: int
-    groups: Floats
+    groups: Ints
     estimate: float
     se: float
     statistic: float

@@ -251,17 +251,20 @@ def _from_sparse(matrix: Any) -> SamplingCovariance:
         raise InputError(name, found=float(value[bad[0]]), expected="a finite number", row=place)
     k = matrix.shape[0]
     variances = _variances(np.asarray(entries.diagonal(), dtype=float), name)
-    pattern = sparse.coo_array((np.ones(value.size), (row, col)), shape=(k, k))
     keep = value != 0
     row, col, value = row[keep], col[keep], value[keep]
     pattern = sparse.coo_array((np.ones(value.size), (row, col)), shape=(k, k))
     codes = combine([np.asarray(connected_components(pattern, directed=False)[1], dtype=np.intp)])
-    csr = sparse.csr_array((value, (row, col)), shape=(k, k))
+    place, set_of, size_of = np.empty(k, dtype=np.intp), np.empty(k, dtype=np.intp), np.bincount(codes)[codes]
     blocks = []
     for rows in batches(codes):
-        if rows.shape[1] == 1:
+        m, n = rows.shape
+        if n == 1:
             continue
-        matrices = np.stack([csr[block][:, block].toarray() for block in rows])
+        place[rows], set_of[rows] = np.arange(n), np.arange(m)[:, None]
+        inside = size_of[row] == n
+        matrices = np.zeros((m, n, n))
+        matrices[set_of[row[inside]], place[row[inside]], place[col[inside]]] = value[inside]
         swapped = matrices.swapaxes(1, 2)
         if not np.allclose(matrices, swapped, rtol=1e-8, atol=1e-10 * float(np.abs(matrices).max())):
             raise InputError(name, found="a matrix that differs from its transpose", expected="a symmetric matrix")
