@@ -17,4 +17,6 @@
     _search.py       bounded Newton search
     _intervals.py    profile-likelihood intervals
     _effects.py      predicted random effects
+    _parameters.py   names and values of variances and correlations
+    _influence.py    leaving out one cluster at a time
 """

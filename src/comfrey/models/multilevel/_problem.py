@@ -111,16 +111,24 @@ def joined(parts: Sequence[Floats]) -> Floats:
 
 
 def make_problem(
-    y: Floats, covariance: SamplingCovariance, design: Floats, terms: tuple[Term, ...], restricted: bool
+    y: Floats,
+    covariance: SamplingCovariance,
+    design: Floats,
+    terms: tuple[Term, ...],
+    restricted: bool,
+    like: Problem | None = None,
 ) -> Problem:
-    """Scale the data, make the design orthonormal, and choose the cheapest engine that fits the terms."""
+    """Scale the data, make the design orthonormal, and choose the cheapest engine that fits the terms.
+
+    With `like`, scale and coordinates are those of another problem, so that its solution is a start for this one.
+    """
     k, p = design.shape
     basis, triangle = np.linalg.qr(design) if p else (np.zeros((k, 0)), np.zeros((0, 0)))
     offset = basis.T @ y
     residual = y - basis @ offset
     spread = float(residual @ residual) / max(k - p, 1)
     typical = float(np.median(covariance.variances))
-    scale = 2.0 ** round(0.5 * math.log2(spread + typical))
+    scale = like.scale if like else 2.0 ** round(0.5 * math.log2(spread + typical))
     scaled = covariance.scaled(1 / scale**2)
     data = np.column_stack((residual / scale, basis))
     links = partition(terms, covariance)
@@ -131,10 +139,10 @@ def make_problem(
         engine = NestedEngine(data, scaled, terms, order)
     else:
         engine = _general_engine(data, scaled, terms, components)
-    unit = typical / scale**2
+    unit = like.unit if like else typical / scale**2
     excess = spread / scale**2 - float(np.mean(scaled.variances))
     total = max(excess, 0.1 * unit) / max(len(terms), 1)
-    blocks = tuple(block_of(term, unit) for term in terms)
+    blocks = like.blocks if like else tuple(block_of(term, unit) for term in terms)
     return Problem(
         engine,
         terms,

@@ -76,6 +76,21 @@ class SamplingCovariance:
         blocks = tuple((rows, matrices * factor) for rows, matrices in self.blocks)
         return SamplingCovariance(self.variances * factor, blocks)
 
+    def part(self, rows: Ints) -> SamplingCovariance:
+        """Covariance of some rows, in their new order of places."""
+        place = np.full(len(self), -1, dtype=np.intp)
+        place[rows] = np.arange(rows.size)
+        found: list[tuple[Ints, Floats]] = []
+        for index, matrices in self.blocks:
+            moved = place[index]
+            whole = np.all(moved >= 0, axis=1)
+            if whole.any():
+                found.append((moved[whole], matrices[whole]))
+            for i in np.flatnonzero(~whole & (np.sum(moved >= 0, axis=1) > 1)):
+                keep = np.flatnonzero(moved[i] >= 0)
+                found.append((moved[i][keep][None, :], matrices[i][np.ix_(keep, keep)][None]))
+        return SamplingCovariance(self.variances[rows], tuple(found))
+
     def rotation(self) -> tuple[Floats, tuple[tuple[Ints, Floats], ...]]:
         """Eigenvalues (k,) and eigenvectors (per stack of blocks): V = Q diag(values) Q'."""
         values = self.variances.copy()
@@ -247,8 +262,8 @@ def _from_sparse(matrix: Any) -> SamplingCovariance:
     row, col, value = entries.row, entries.col, np.asarray(entries.data, dtype=float)
     bad = np.flatnonzero(~np.isfinite(value))
     if bad.size:
-        place = f"{row[bad[0]]}, column {col[bad[0]]}"
-        raise InputError(name, found=float(value[bad[0]]), expected="a finite number", row=place)
+        where = f"{row[bad[0]]}, column {col[bad[0]]}"
+        raise InputError(name, found=float(value[bad[0]]), expected="a finite number", row=where)
     k = matrix.shape[0]
     variances = _variances(np.asarray(entries.diagonal(), dtype=float), name)
     keep = value != 0
