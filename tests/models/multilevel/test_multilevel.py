@@ -63,7 +63,7 @@ def test_compound_symmetry_is_nesting():
     assert structured.se == pytest.approx(nested.se, rel=1e-8)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 1000),
     random=st.sampled_from(["study/es", "study", "es", "lab", "lab+study/es", "arm | study"]),
