@@ -97,6 +97,19 @@ def test_units_do_not_matter(factor):
     )
 
 
+@pytest.mark.parametrize("decades", [(-8, 8), (0, 12), (-15, 0)])
+def test_sampling_variances_may_differ_by_many_decades(decades):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        study, vi = np.repeat(np.arange(15), 4), 10 ** rng.uniform(*decades, 60)
+        y = rng.normal(0, 0.5, 15)[study] + rng.normal(0, 0.3, 60) + rng.normal(0, np.sqrt(vi))
+        for random in ("study", "study/es"):
+            fit = cf.multilevel(y, vi, random=random, data={"study": study, "es": np.arange(60)})
+            low, high = fit.profile_interval("sigma2", 0)
+            assert low <= fit.sigma2[0] <= high
+            assert fit.distance < 1e-5
+
+
 def test_a_shift_of_all_effects_shifts_the_estimate_only():
     frame = frame_of(3)
     first = cf.multilevel("yi", "vi", random="study/es", data=frame)

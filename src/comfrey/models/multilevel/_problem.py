@@ -126,9 +126,8 @@ def make_problem(
     basis, triangle = np.linalg.qr(design) if p else (np.zeros((k, 0)), np.zeros((0, 0)))
     offset = basis.T @ y
     residual = y - basis @ offset
-    spread = float(residual @ residual) / max(k - p, 1)
-    typical = float(np.median(covariance.variances))
-    scale = like.scale if like else 2.0 ** round(0.5 * math.log2(spread + typical))
+    typical, excess = _sizes(residual, basis, covariance.variances)
+    scale = like.scale if like else 2.0 ** round(0.5 * math.log2(typical + excess))
     scaled = covariance.scaled(1 / scale**2)
     data = np.column_stack((residual / scale, basis))
     links = partition(terms, covariance)
@@ -140,8 +139,7 @@ def make_problem(
     else:
         engine = _general_engine(data, scaled, terms, components)
     unit = like.unit if like else typical / scale**2
-    excess = spread / scale**2 - float(np.mean(scaled.variances))
-    total = max(excess, 0.1 * unit) / max(len(terms), 1)
+    total = max(excess / scale**2, 0.1 * unit) / max(len(terms), 1)
     blocks = like.blocks if like else tuple(block_of(term, unit) for term in terms)
     return Problem(
         engine,
@@ -159,6 +157,23 @@ def make_problem(
         residual,
         tuple(cell_offsets(terms)),
     )
+
+
+def _sizes(residual: Floats, basis: Floats, variances: Floats) -> tuple[float, float]:
+    """Typical sampling variance (harmonic mean), and about how much effects vary beyond it (by moments).
+
+    DerSimonian R, Laird N (1986). Control Clin Trials 7:177-188. doi:10.1016/0197-2456(86)90046-2
+    """
+    lowest = float(variances.min())
+    weights = lowest / variances
+    typical = lowest * variances.size / float(weights.sum())
+    root = np.sqrt(weights)
+    turned = np.linalg.qr(basis * root[:, None])[0]
+    rest = residual * root
+    rest = rest - turned @ (turned.T @ rest)
+    k, p = basis.shape
+    freedom = float(weights.sum()) - float(np.sum(weights * np.sum(turned**2, axis=1)))
+    return typical, max((float(rest @ rest) - lowest * (k - p)) / max(freedom, 1e-8), 0.0)
 
 
 def _general_engine(

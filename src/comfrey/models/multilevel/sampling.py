@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +197,7 @@ def sampling_covariance(
         index = np.arange(rows.shape[1])
         matrices[:, index, index] = variances[rows]
         blocks.append((rows, matrices))
-    _check_definite(blocks, "rho", "a smaller correlation keeps every cluster's matrix positive definite")
+    _check_definite(blocks, "rho", "A smaller correlation keeps the matrix of every cluster positive definite.")
     return SamplingCovariance(variances, _without_zero(blocks))
 
 
@@ -232,9 +233,9 @@ def _correlations(rho: Any, outcome: Any, data: Any, k: int) -> tuple[Floats, In
     if outcome is None or np.ndim(rho) == 0:
         if np.ndim(rho) != 0:
             raise InputError("outcome", found=None, expected="the outcome of each effect, since `rho` is a table")
-        value = float(rho)
+        value = float(rho) if isinstance(rho, (int, float, np.number)) else math.nan
         if not -1 < value < 1:
-            raise InputError("rho", found=rho, expected="a correlation between -1 and 1")
+            raise InputError("rho", found=repr(rho), expected="a correlation between -1 and 1")
         return np.array([[value]]), np.zeros(k, dtype=np.intp)
     labels = column(outcome, "outcome", data)
     codes, names = codes_of(labels, "outcome", k)
