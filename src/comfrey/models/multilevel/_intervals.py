@@ -73,6 +73,8 @@ class Target:
             return (x * problem.scale) ** 2
         if self.kind == "angle":
             return math.cos(x)
+        if self.low > 0 and x <= self.low:  # the box of CAR begins a hair above zero
+            return 0.0
         return math.copysign(abs(x) ** (1 / self.gap), x)
 
 
