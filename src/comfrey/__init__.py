@@ -45,6 +45,7 @@ _DOOR: dict[str, str] = {
     "sd_from_interval": "comfrey.effects.derivations",
     "sd_from_se": "comfrey.effects.derivations",
     "subgroups": "comfrey.models.subgroups",
+    "verify": "comfrey.ledger",
 }
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "sd_from_interval",
     "sd_from_se",
     "subgroups",
+    "verify",
 ]
 
 
