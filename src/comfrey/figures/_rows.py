@@ -100,7 +100,7 @@ def ratio_ticks(low: float, high: float, most: int = 7) -> list[float]:
     ([0.5, 1, 2], [0.01, 0.1, 1, 10, 100])
     """
     steps = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for parts in ((1, 2, 5), (1,)):
+    for parts in ((1, 2, 5), (1, 3), (1,)):
         choices = [_plain(part * 10.0**step) for step in steps for part in parts]
         ticks = [tick for tick in choices if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
         if len(ticks) <= most:

@@ -75,7 +75,7 @@ def reader_of(measure: Measure | None, spread: float) -> Reader:
 
 
 def people(measure: Measure | None, n: Array | None) -> float | None:
-    """Number of people behind a pooled value, where the transformation needs it."""
+    """Return the number of people behind a pooled value, where the transformation needs it."""
     if measure is None or n is None or not measure.scale.needs_n:
         return None
     return harmonic_mean(n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties
@@ -12,6 +13,7 @@ from comfrey.figures.style import FONT, register_fonts
 __all__ = ["width_of", "wrap"]
 
 _POINTS = 72.0
+_WORDS = re.compile(r"\S+ [<>=] \S+|\S+")  # a relation is not broken: P < 0.001
 
 
 @lru_cache(maxsize=4096)
@@ -25,7 +27,7 @@ def width_of(text: str, size: float, weight: str = "normal") -> float:
     """
     register_fonts()
     font = FontProperties(family=[FONT, "DejaVu Sans"], size=size, weight=600 if weight == "bold" else weight)
-    measure = TextToPath().get_text_width_height_descent  # type: ignore[no-untyped-call]
+    measure = TextToPath().get_text_width_height_descent
     return max(float(measure(line, font, ismath=False)[0]) for line in text.split("\n")) / _POINTS
 
 
@@ -39,7 +41,7 @@ def wrap(text: str, width: float, size: float, weight: str = "normal") -> str:
     """
     lines: list[str] = []
     line = ""
-    for word in text.split():
+    for word in _WORDS.findall(text):
         rest = word
         while rest:
             candidate = f"{line} {rest}" if line else rest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
@@ -39,6 +40,9 @@ FONT_ON_PAGE = "Source Sans 3"
 @cache
 def register_fonts() -> None:
     """Make the house's fonts known to matplotlib, once."""
+    # DejaVu, which lends letters that the house's font lacks, has no semi-bold of its own: its bold stands in.
+    known = font_manager.fontManager.ttflist
+    known += [replace(font, weight=600) for font in known if font.name == "DejaVu Sans" and font.weight == 700]
     for weight in ("Regular", "SemiBold"):
         with as_file(files("comfrey.figures") / "fonts" / f"ComfreySans-{weight}.ttf") as path:
             font_manager.fontManager.addfont(str(path))
