@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["count", "counted", "decimals", "listed", "lower_first", "number", "spell", "with_intervals"]
 
-_RATIOS = frozenset({"odds ratio", "risk ratio", "hazard ratio", "rate ratio"})
+_RATIOS = frozenset({"ratio", "odds ratio", "risk ratio", "hazard ratio", "rate ratio"})
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 

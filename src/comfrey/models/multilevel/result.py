@@ -126,6 +126,17 @@ class MultilevelFit(Result):
     _state: State = field(repr=False)
 
     @property
+    def yi(self) -> Floats:
+        """The effects fitted, shape (k,)."""
+        problem = self._state.problem
+        return problem.basis @ problem.offset + problem.residual
+
+    @property
+    def vi(self) -> Floats:
+        """Their sampling variances, shape (k,)."""
+        return self._state.problem.covariance.variances
+
+    @property
     def summary(self) -> pd.DataFrame:
         """Coefficients, then variances and correlations, one row each."""
         table = self.coefficients.set_index("term")
