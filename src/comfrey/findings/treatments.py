@@ -54,7 +54,8 @@ def answer_treatments(review: Review, question: Treatments) -> tuple[QuestionAns
         other = compare_arms(review, question, rules, (question.outcome, *sensitivity.outcomes))
         findings += _comparisons(review, question, other, sensitivity)
     findings += network_findings(review, question)
-    used = {row for finding in (*main, *directions) for line in finding.studies for row in line.rows}
+    answering = [finding for finding in findings if finding.role != "sensitivity"]
+    used = {row for finding in answering for line in finding.studies for row in line.rows}
     unused = _unused(review, question, comparisons, directions, used)
     table = treatment_rows(review, question, tuple(findings))
     lead = max((f for f in main if f.result is not None), key=lambda finding: (finding.k, finding.n or 0), default=None)

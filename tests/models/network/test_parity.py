@@ -103,6 +103,17 @@ def test_random_walk_contributions(case):
     np.testing.assert_allclose(got, want, atol=1e-10)
 
 
+def test_measures_of_evidence_paths(case):
+    ref, net = case
+    want, names = ref.results["measures"], ref.matrix("TE_random").index
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    mine = net.evidence_paths
+    rows = mine.loc[[p if p in mine.index else p[::-1] for p in pairs]]
+    columns = {"proportion": "proportion", "mean_path_length": "meanpath", "minimal_parallelism": "minpar"}
+    for column, key in columns.items():
+        np.testing.assert_allclose(rows[column], want[key], rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize("name", ["nma_smoking", "nma_parkinson"])
 def test_shortest_path_contributions_where_no_tie_matters(reference, name):
     ref = reference(name)
