@@ -96,6 +96,12 @@ class _Work:
         np.multiply(w, t, out=u)
         return mu, s1, _dot("kc,kc->c", u, t), _dot("kc,kc->c", u, u)
 
+    def log_likelihood(self, tau2: Array, restricted: bool) -> Array:
+        """Log-likelihood but for what does not depend on tau2."""
+        _, s1, rss, _ = self.short(tau2)
+        out = -np.log(self.v + tau2).sum(axis=0) - rss - (np.log(s1) if restricted else 0.0)
+        return np.asarray(0.5 * out, dtype=float)
+
 
 def _dot(pattern: str, *arrays: Array) -> Array:
     return np.asarray(np.einsum(pattern, *arrays), dtype=float)
@@ -230,13 +236,16 @@ def _likelihood(work: _Work, restricted: bool, at_zero: _Moments, points: int) -
         m = work.moments(tau2[point], restricted) if point else at_zero
         a[point], b[point], c[point], b2[point] = m.a, m.b, m.c, m.b2
     settled = a[1:] * b2[:-1] < (2.0 * b[:-1] + np.diff(tau2, axis=0) * b2[:-1]) * c[1:]
-    settled |= (a[:-1] < b[1:]) | (a[1:] > b[:-1]) | (b2[:-1] < 2.0 * c[1:])
-    proved = settled.all(axis=0) | (end == 0.0) | (bound <= 0.0)
+    settled |= (a[:-1] < b[1:]) | (a[1:] > b[:-1]) | (b2[:-1] < 2.0 * c[1:]) | (b2[1:] > 2.0 * c[:-1])
     negative = a <= b
-    rising = np.flatnonzero(proved & ~negative[0] & (bound > 0))
+    peaks = ~negative[:-1] & negative[1:]
+    count_peaks = peaks.sum(axis=0) + ~negative[-1]
+    # one inner maximum at most, and perhaps one at zero: more than that is left to the search for one model
+    proved = (settled.all(axis=0) & (count_peaks <= 1)) | (end == 0.0) | (bound <= 0.0)
+    rising = np.flatnonzero(proved & (count_peaks == 1) & (bound > 0))
     out = np.zeros(count)
     if rising.size:
-        first = np.where(negative[:, rising].any(axis=0), negative[:, rising].argmax(axis=0), points + 1)
+        first = np.where(negative[-1, rising], peaks[:, rising].argmax(axis=0) + 1, points + 1)
         before, within = first - 1, first <= points
         after = np.minimum(first, points)
         left = tau2[before, rising]
@@ -249,6 +258,13 @@ def _likelihood(work: _Work, restricted: bool, at_zero: _Moments, points: int) -
         start = np.where(inside, start, 0.5 * (left + right))
         part = work if rising.size == count else work.take(rising)
         out[rising] = _climb(part, restricted, left, right, start)
+        twofold = rising[negative[0, rising]]
+        if twofold.size:
+            part = work.take(twofold)
+            at_zero_wins = part.log_likelihood(np.zeros(twofold.size), restricted) >= part.log_likelihood(
+                out[twofold], restricted
+            )
+            out[twofold[at_zero_wins]] = 0.0
     return out, proved
 
 
