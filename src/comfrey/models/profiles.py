@@ -10,8 +10,8 @@ import numpy as np
 from scipy import special
 
 from comfrey.errors import ConvergenceError, InputError, NotEstimableError
+from comfrey.models._observed import scale_of
 from comfrey.models._profile import Observed, log_likelihood
-from comfrey.models._scale import scale_of
 from comfrey.results import Result
 
 if TYPE_CHECKING:

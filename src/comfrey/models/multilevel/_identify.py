@@ -32,9 +32,7 @@ def check_identified(problem: Problem) -> None:
     owners: list[int] = []
     for i, block in enumerate(problem.blocks):
         # In an unstructured matrix cells and coordinates are one to one. Others are looked at away from their edges.
-        own = (
-            np.eye(block.cells) if isinstance(block, Unstructured) else block.jacobian(block.starts(problem.total)[0])
-        )
+        own = np.eye(block.cells) if isinstance(block, Unstructured) else block.jacobian(block.starts(problem.total)[0])
         padded = np.zeros((gram.shape[0], own.shape[1]))
         padded[problem.offsets[i] : problem.offsets[i + 1]] = own
         slopes = np.hstack((slopes, padded))

@@ -176,9 +176,7 @@ def _sizes(residual: Floats, basis: Floats, variances: Floats) -> tuple[float, f
     return typical, max((float(rest @ rest) - lowest * (k - p)) / max(freedom, 1e-8), 0.0)
 
 
-def _general_engine(
-    data: Floats, covariance: SamplingCovariance, terms: tuple[Term, ...], components: Ints
-) -> Engine:
+def _general_engine(data: Floats, covariance: SamplingCovariance, terms: tuple[Term, ...], components: Ints) -> Engine:
     """Choose between the groups of crossed terms and dense sets of linked rows."""
     sizes = np.bincount(components).astype(float)
     crossed = cost(terms, covariance)

@@ -264,9 +264,7 @@ class MultilevelFit(Result):
             raise NotEstimableError("All effects are in one cluster: nothing is left without it.")
 
         def read(problem: Problem, x: Floats) -> dict[str, float]:
-            values = {
-                k: iter(v) for k, v in read_parameters(problem, x, problem.cells(x), state.parameters)[0].items()
-            }
+            values = {k: iter(v) for k, v in read_parameters(problem, x, problem.cells(x), state.parameters)[0].items()}
             return {f"{item.kind} {item.name}": next(values[item.kind]) for item in state.parameters}
 
         return leave_one_out(state.problem, state.design, state.y, state.found, groups, read, state.options)
