@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -106,11 +106,11 @@ def _fit(
         for node, arm in trial.arms.items()
     ]
     frame = pd.DataFrame(records)
-    columns = {"events": "events", "total": "total"}
+    columns: dict[str, Any] = {"events": "events", "total": "total"}
     if spec.measure in {"SMD", "MD"}:
         columns = {"mean": "mean", "sd": "sd", "n": "total"}
     contrasts = cf.contrasts(frame, spec.measure, study="study", treatment="treatment", **columns)
-    good = "desirable" if spec.better == "lower" else "undesirable"
+    good: Literal["desirable", "undesirable"] = "desirable" if spec.better == "lower" else "undesirable"
     net: Network = cf.network(contrasts, method=spec.method, small_values=good, reference=reference)
     return net
 
