@@ -6,7 +6,7 @@ This is the one public door. Names are loaded when they are first used, so that 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfrey._version import __version__
 from comfrey.errors import (
@@ -17,6 +17,43 @@ from comfrey.errors import (
     NotEstimableError,
     ReviewError,
 )
+
+if TYPE_CHECKING:
+    # The same names for type checkers and editors; tests/test_door.py holds the two lists together.
+    from comfrey.effects.derivations import (
+        combine_groups as combine_groups,
+    )
+    from comfrey.effects.derivations import (
+        mean_sd_from_quantiles as mean_sd_from_quantiles,
+    )
+    from comfrey.effects.derivations import (
+        sd_from_interval as sd_from_interval,
+    )
+    from comfrey.effects.derivations import (
+        sd_from_se as sd_from_se,
+    )
+    from comfrey.effects.registry import measures as measures
+    from comfrey.effects.sizes import effect_sizes as effect_sizes
+    from comfrey.findings.answer import answer as answer
+    from comfrey.ledger import verify as verify
+    from comfrey.models.counts import CountModel as CountModel
+    from comfrey.models.counts import count_model as count_model
+    from comfrey.models.henmi_copas import henmi_copas as henmi_copas
+    from comfrey.models.location_scale import location_scale as location_scale
+    from comfrey.models.many import pool_many as pool_many
+    from comfrey.models.multilevel.fit import multilevel as multilevel
+    from comfrey.models.multilevel.sampling import sampling_covariance as sampling_covariance
+    from comfrey.models.network import components as components
+    from comfrey.models.network import contrasts as contrasts
+    from comfrey.models.network import network as network
+    from comfrey.models.permutation import permutation_test as permutation_test
+    from comfrey.models.pooling import pool as pool
+    from comfrey.models.stratified import mantel_haenszel as mantel_haenszel
+    from comfrey.models.stratified import peto as peto
+    from comfrey.models.subgroups import subgroups as subgroups
+    from comfrey.review.folder import check_review as check_review
+    from comfrey.review.folder import read_review as read_review
+    from comfrey.site.build import build_review as build_review
 
 # Public name -> the module that defines it.
 _DOOR: dict[str, str] = {
@@ -45,6 +82,7 @@ _DOOR: dict[str, str] = {
     "sd_from_interval": "comfrey.effects.derivations",
     "sd_from_se": "comfrey.effects.derivations",
     "subgroups": "comfrey.models.subgroups",
+    "verify": "comfrey.ledger",
 }
 
 __all__ = [
@@ -80,6 +118,7 @@ __all__ = [
     "sd_from_interval",
     "sd_from_se",
     "subgroups",
+    "verify",
 ]
 
 

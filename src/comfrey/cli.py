@@ -83,6 +83,35 @@ def new(folder: Annotated[Path, typer.Argument(help="A folder that does not exis
 
 
 @app.command()
+def verify(
+    output: Annotated[str, typer.Option("--format", help="table or json")] = "table",
+    only: Annotated[list[str] | None, typer.Option("--only", help="A group of the ledger; may be repeated.")] = None,
+    rows: Annotated[int, typer.Option("--rows", help="How many quantities to show, worst first; 0 for all.")] = 40,
+) -> None:
+    """Compute the numbers of other programs and of papers here, and show how far they agree; exit 1 if any differs."""
+    import json
+
+    from comfrey.errors import InputError
+    from comfrey.ledger import verify as run
+
+    if output not in {"table", "json"}:
+        raise typer.BadParameter("expected table or json", param_hint="--format")
+    try:
+        found = run(only or None)
+    except InputError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    if output == "json":
+        typer.echo(json.dumps(found.to_dict(), indent=1))
+    else:
+        from comfrey.ledger.table import show
+
+        show(found, rows)
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def schema(
     folder: Annotated[Path | None, typer.Argument(help="Write the schemas here instead of printing them.")] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Meta-regression against reference values, and what it refuses."""
+"""Meta-regression: what it does and refuses; its reference values are in the parity ledger."""
 
 import json
 import math
@@ -12,12 +12,6 @@ import comfrey as cf
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CONTENT = json.loads((REFERENCE / "metareg_bcg.json").read_text(encoding="utf-8"))
-RESULTS = CONTENT["results"]
-NAMES = {
-    "b": "beta", "se": "se", "stat": "statistic", "p": "p_value", "ci_lb": "ci_low", "ci_ub": "ci_high",
-    "tau2": "tau2", "se_tau2": "se_tau2",
-    "I2": "i2", "H2": "h2", "R2": "r2", "QE": "q", "QEp": "q_p", "loglik": "log_likelihood",
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -27,42 +21,6 @@ def bcg():
 
 def fit(frame, formula, **more):
     return cf.pool("yi", "vi", data=frame, moderators=formula, **more)
-
-
-@pytest.mark.parametrize(
-    ("key", "formula", "method", "test"),
-    [
-        ("REML_z_ablat_year", "ablat + year", "REML", "z"),
-        ("REML_knha_ablat", "ablat", "REML", "hk"),
-        ("ML_z_alloc_treatment_coded", "alloc", "ML", "z"),
-    ],
-)
-def test_agrees_with_reference(bcg, key, formula, method, test):
-    found, expected = fit(bcg, formula, method=method, test=test), RESULTS[key]
-    for theirs, ours in NAMES.items():
-        np.testing.assert_allclose(getattr(found, ours), expected[theirs], rtol=1e-8, err_msg=ours)
-    assert found.omnibus.statistic == pytest.approx(expected["QM"], rel=1e-8)
-    assert found.omnibus.p_value == pytest.approx(expected["QMp"], rel=1e-8)
-    assert found.omnibus.df == expected["QMdf"][0]
-
-
-def test_predictions_agree_with_reference(bcg):
-    found = fit(bcg, "ablat").predict({"ablat": [0, 20, 40, 60]})
-    expected = RESULTS["predict_ablat_0_20_40_60"]
-    names = {
-        "pred": "estimate",
-        "se": "se",
-        "ci_lb": "ci_low",
-        "ci_ub": "ci_high",
-        "pi_lb": "pi_low",
-        "pi_ub": "pi_high",
-    }
-    for theirs, ours in names.items():
-        np.testing.assert_allclose(found[ours], expected[theirs], rtol=1e-8)
-
-
-def test_variance_inflation_agrees_with_reference(bcg):
-    np.testing.assert_allclose(fit(bcg, "ablat + year", test="z").vif()["vif"], RESULTS["vif"], rtol=1e-8)
 
 
 def test_reml_without_intercept_is_that_of_the_stated_model(bcg):

@@ -11,27 +11,12 @@ import comfrey as cf
 from comfrey.models.tau2_intervals import weighted_chi_squared
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-SETS = ("bcg_logrr", "stay_smd", "adherence_z", "expectancy", "co2_rom")
 
 
 def load(name):
     content = json.loads((REFERENCE / f"pool_{name}.json").read_text(encoding="utf-8"))
     data = content["data"]
     return np.array(data["yi"], dtype=float), np.array(data["vi"], dtype=float), content["results"]
-
-
-@pytest.mark.parametrize("name", SETS)
-@pytest.mark.parametrize("method", ["REML", "ML"])
-def test_agrees_with_reference(name, method):
-    yi, vi, results = load(name)
-    fit = cf.pool(yi, vi, method=method, test="z")
-    expected = results[f"{method}_z"]
-    # the reference's root search stops at 1e-4 absolute; ours are exact, see the next test
-    assert fit.tau2_interval("q-profile") == pytest.approx(expected["qp"]["tau2"], abs=2e-4)
-    assert fit.tau2_interval("profile-likelihood") == pytest.approx(expected["pl"]["tau2"], abs=2e-4)
-    found = fit.heterogeneity_intervals()
-    assert found.i2 == pytest.approx(expected["qp"]["I2"], rel=5e-3)
-    assert found.h2 == pytest.approx(expected["qp"]["H2"], rel=5e-3)
 
 
 def test_ends_solve_their_equations():

@@ -174,7 +174,8 @@ def _direction(
         rows_in_scope=len(rows),
         rows_included=len(kept),
         counts=dict(counts),
-        reasons=dict.fromkeys(_NUMBERS, _why_not_pooled(kept, pooled, question)),
+        reasons=dict.fromkeys(_NUMBERS, _why_not_pooled(kept, pooled, question))
+        | {"n": "not added up: several results of a study are of the same people"},
     )
 
 
@@ -193,9 +194,10 @@ def _why_not_pooled(rows: Sequence[Association], pooled: Sequence[Finding], ques
     if not with_effect:
         return f"not pooled: none of {words.counted(len(rows), 'result')} prints an effect with its error"
     forms = sorted({_FORMS[_form(row) or ""].words for row in with_effect})
+    verb = "prints" if len(with_effect) == 1 else "print"
     return (
         f"not pooled: {words.spell(len(with_effect))} of {words.counted(len(rows), 'result')} "
-        f"print an effect with its error ({words.listed(forms)}), and no {question.min_studies} studies of them "
+        f"{verb} an effect with its error ({words.listed(forms)}), and no {question.min_studies} studies of them "
         "agree in form and comparison"
     )
 
@@ -204,20 +206,27 @@ def _form(row: Association) -> str | None:
     """Return the form in which this row's effect can be pooled, or None."""
     if "sign_inconsistent" in row.flags or "not_poolable_as_printed" in row.flags:
         return None
-    groups = row.total_cases is not None and row.total_controls is not None
-    has_error = row.estimate is not None and (row.ci_low is not None or row.se is not None or row.variance is not None)
-    moments = (row.mean_cases, row.sd_cases, row.mean_controls, row.sd_controls)
-    if (row.measure == "SMD" and has_error) or (groups and None not in moments):
-        return "SMD"
-    if row.measure == "t" and row.estimate is not None and groups:
+    if _smd_from(row) is not None:
         return "SMD"
     if row.measure == "proportion" and row.estimate is not None and row.total_cases:
         return "PLO"
-    if row.measure == "r" and row.estimate is not None and row.total_cases:
+    if row.measure == "r" and row.estimate is not None and abs(row.estimate) < 1 and (row.total_cases or 0) > 3:
         return "ZCOR"
-    if row.measure == "OR" and has_error:
+    if row.measure == "OR" and None not in (row.estimate, row.ci_low, row.ci_high):
         return "OR"
     return None
+
+
+def _smd_from(row: Association) -> str | None:
+    """Return what of the row gives a standardised difference: its print, the moments of both groups, a t statistic."""
+    errors = (row.se, row.variance, None if None in (row.ci_low, row.ci_high) else row.ci_low)
+    if row.measure == "SMD" and row.estimate is not None and any(error is not None for error in errors):
+        return "print"
+    if (row.total_cases or 0) < 2 or (row.total_controls or 0) < 2:
+        return None
+    if None not in (row.mean_cases, row.sd_cases, row.mean_controls, row.sd_controls):
+        return "moments"
+    return "t" if row.measure == "t" and row.estimate is not None else None
 
 
 def _pooled(review: Review, question: Associations, topic: Construct, rows: Sequence[Association]) -> list[Finding]:
@@ -251,7 +260,7 @@ def _pooled(review: Review, question: Associations, topic: Construct, rows: Sequ
             for row in rest
         ]
         excluded = (*left, *again, *others)
-        findings.append(_pool(review, question, topic, key, chosen, excluded))
+        findings.append(_pool(review, question, topic, key, chosen, excluded, len(rows)))
     return findings
 
 
@@ -262,10 +271,12 @@ def _pool(
     key: tuple[Any, ...],
     rows: Sequence[Association],
     excluded: tuple[Excluded, ...],
+    in_scope: int,
 ) -> Finding:
     form = _FORMS[key[0]]
     effects = _effects(key[0], rows)
-    pooled = pool_effects(effects, question.method, question.test, scale=form.factor)
+    normal = len(rows) == 2 and question.two_studies == "normal"
+    pooled = pool_effects(effects, question.method, "z" if normal else question.test, scale=form.factor)
     lines = own_results(effects, form.factor)
     within = ", ".join(str(part).replace("_", " ") for part in key[1:] if part not in {None, "none"})
     label = f"{topic.label}: {form.words}{f' ({within})' if within else ''}"
@@ -288,13 +299,13 @@ def _pool(
         ),
         excluded=excluded,
         rows_read=len(review.rows(question.table)),
-        rows_in_scope=len(rows) + len(excluded),
+        rows_in_scope=in_scope,
         rows_included=len(rows),
         pi_low=pooled.pi_low,
         pi_high=pooled.pi_high,
         tau2=pooled.tau2,
         i2=pooled.i2,
-        reasons=pooled.reasons,
+        reasons=pooled.reasons if n else {**pooled.reasons, "n": "numbers of people not printed"},
     )
     from dataclasses import replace
 
@@ -331,10 +342,14 @@ def _standardised(rows: Sequence[Association]) -> EffectSizes:
     groups: dict[str, Any]
     others: dict[str, Any]
     for i, row in enumerate(rows):
-        if row.measure == "SMD" and row.estimate is not None:
-            given = {"ci_low": [row.ci_low], "ci_high": [row.ci_high]} if row.ci_low is not None else {"se": [row.se]}
+        source = _smd_from(row)
+        if source == "print":
+            if row.ci_low is not None and row.ci_high is not None:
+                given = {"ci_low": [row.ci_low], "ci_high": [row.ci_high]}
+            else:
+                given = {"se": [row.se]} if row.se is not None else {"variance": [row.variance]}
             one = effect_sizes("SMD", estimate=[row.estimate], **given)
-        elif row.mean_cases is not None:
+        elif source == "moments":
             groups = {"mean_1": [row.mean_cases], "sd_1": [row.sd_cases], "n_1": [row.total_cases]}
             others = {"mean_2": [row.mean_controls], "sd_2": [row.sd_controls], "n_2": [row.total_controls]}
             one = effect_sizes("SMD", **groups, **others)

@@ -92,8 +92,8 @@ class Finding:
     ----------
     id, label : str
         Stable id within the question, and words for people.
-    role : {"main", "sensitivity", "direction"}
-        Whether it answers the question, tests the answer, or counts directions only.
+    role : {"main", "sensitivity", "direction", "network"}
+        Whether it answers the question, tests the answer, counts directions only, or compares many at once.
     group : mapping
         What it is about: e.g. ``{"region": "asia", "recall": "lifetime"}``.
     measure, scale, model : str
@@ -118,7 +118,7 @@ class Finding:
 
     id: str
     label: str
-    role: Literal["main", "sensitivity", "direction"]
+    role: Literal["main", "sensitivity", "direction", "network"]
     group: Mapping[str, str]
     measure: str
     scale: str
@@ -139,6 +139,8 @@ class Finding:
     certainty: str = NOT_ASSESSED
     counts: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
+    network: Mapping[str, Any] | None = None
+    """For networks: reference, effects by treatment, ranks with their uncertainty, components, tests."""
 
     def __post_init__(self) -> None:
         if self.rows_included + len(self.excluded) != self.rows_in_scope:
@@ -162,7 +164,8 @@ class Finding:
             "studies": [line.to_dict() for line in self.studies],
             "excluded": [row.to_dict() for row in self.excluded],
         }
-        return {name: plain(value) for name, value in values.items()} | lists
+        more = {} if self.network is None else {"network": plain(self.network)}
+        return {name: plain(value) for name, value in values.items()} | more | lists
 
 
 @dataclass(frozen=True, slots=True)

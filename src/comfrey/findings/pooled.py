@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from comfrey.effects.sizes import EffectSizes
+    from comfrey.review.spec import Method, Test
 
 __all__ = ["Pooled", "own_results", "pool_effects", "pool_proportions", "single_proportions"]
 
@@ -104,7 +105,7 @@ def pool_proportions(
     )
 
 
-def pool_effects(effects: EffectSizes, method: str, test: str, scale: float = 1.0) -> Pooled:
+def pool_effects(effects: EffectSizes, method: Method, test: Test, scale: float = 1.0) -> Pooled:
     """Pool effect sizes by inverse variance and read them on the measure's own scale.
 
     Parameters

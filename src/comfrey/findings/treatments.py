@@ -11,7 +11,7 @@ from comfrey.findings import words
 from comfrey.findings.finding import Excluded, Finding, Interval, QuestionAnswer, StudyLine, TreatmentRow
 from comfrey.findings.pooled import ONE_STUDY, Pooled, own_results, pool_effects
 from comfrey.findings.select import first_reason
-from comfrey.findings.trials import Comparisons, Pair, compare_arms, merged_nodes, node_label
+from comfrey.findings.trials import Comparisons, Pair, compare_arms, merged_nodes, node_label, node_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,16 +43,19 @@ def answer_treatments(review: Review, question: Treatments) -> tuple[QuestionAns
         The treatment table: one row a printed claim; empty where the review has none.
     """
     from comfrey.findings.claims import treatment_rows
+    from comfrey.findings.networks import network_findings
 
-    comparisons = compare_arms(review, question, question.eligible, {question.outcome})
+    comparisons = compare_arms(review, question, question.eligible, (question.outcome,))
     main = _comparisons(review, question, comparisons)
     directions = _directions(review, question)
     findings = [*main, *directions]
     for sensitivity in question.sensitivity:
         rules = tuple(rule for rule in question.eligible if rule.id not in sensitivity.without) + sensitivity.also
-        other = compare_arms(review, question, rules, {question.outcome, *sensitivity.outcomes})
+        other = compare_arms(review, question, rules, (question.outcome, *sensitivity.outcomes))
         findings += _comparisons(review, question, other, sensitivity)
-    used = {row for finding in (*main, *directions) for line in finding.studies for row in line.rows}
+    findings += network_findings(review, question)
+    answering = [finding for finding in findings if finding.role != "sensitivity"]
+    used = {row for finding in answering for line in finding.studies for row in line.rows}
     unused = _unused(review, question, comparisons, directions, used)
     table = treatment_rows(review, question, tuple(findings))
     lead = max((f for f in main if f.result is not None), key=lambda finding: (finding.k, finding.n or 0), default=None)
@@ -67,7 +70,7 @@ def answer_treatments(review: Review, question: Treatments) -> tuple[QuestionAns
         # A table of treatments has no one number that stands for it.
         headline_finding=lead.id if lead and not table else None,
         findings=tuple(findings),
-        rows_read=len(used) + len(unused),
+        rows_read=sum(len(review.rows(table)) for table in (question.arms, question.contrasts) if table),
         rows_used=len(used),
         unused=unused,
     )
@@ -80,8 +83,9 @@ def _headline(
     if table:
         tried = sum(row.trials > 0 for row in table)
         none = len(table) - tried
+        have = "has" if tried == 1 else "have"
         sentence = (
-            f"Of {words.spell(len(table))} kinds of treatment, {words.spell(tried)} have a controlled trial here "
+            f"Of {words.spell(len(table))} kinds of treatment, {words.spell(tried)} {have} a controlled trial here "
         )
         sentence += f"with an outcome of {question.outcome_label}"
         return f"{sentence}; for {words.spell(none)} none was found." if none else f"{sentence}."
@@ -93,7 +97,7 @@ def _headline(
 def _comparisons(
     review: Review, question: Treatments, found: Comparisons, sensitivity: Sensitivity | None = None
 ) -> list[Finding]:
-    order = [*review.treatments, *(merge.id for merge in question.merge)]
+    order = node_order(review, question)
     keys = sorted(found.pairs, key=lambda key: (order.index(key[0]), order.index(key[1])))
     return [_comparison(review, question, found, key, sensitivity) for key in keys]
 
@@ -107,7 +111,7 @@ def _comparison(
 ) -> Finding:
     import comfrey as cf
 
-    pairs = found.pairs[key]
+    pairs, trials = found.pairs[key], found.trials
     effects = cf.effect_sizes(
         question.measure,
         events_1=np.array([pair.treatment.events for pair in pairs]),
@@ -121,7 +125,7 @@ def _comparison(
     result = own[0] if len(pairs) == 1 else pooled.result
     one, two = (node_label(review, question, node) for node in key)
     excluded = tuple(
-        row for row in found.excluded if set(key) <= found.nodes[row.study] and found.node_of[row.row] in key
+        row for row in found.excluded if set(key) <= trials.nodes[row.study] and trials.node_of[row.row] in key
     )
     used = sum(len(pair.treatment.rows) + len(pair.comparator.rows) for pair in pairs)
     n = sum(pair.treatment.total + pair.comparator.total for pair in pairs)
@@ -139,7 +143,7 @@ def _comparison(
         statement="",
         studies=tuple(_line(review, pair, own[i], pooled, i) for i, pair in enumerate(pairs)),
         excluded=excluded,
-        rows_read=found.read,
+        rows_read=trials.read,
         rows_in_scope=used + len(excluded),
         rows_included=used,
         pi_low=pooled.pi_low,
@@ -168,7 +172,7 @@ def _line(review: Review, pair: Pair, own: Interval, pooled: Pooled, index: int)
         study=pair.study,
         label=study.label,
         rows=(*pair.treatment.rows, *pair.comparator.rows),
-        source=pair.source or study.source or "",
+        source=pair.trial.source or study.source or "",
         result=own,
         n=pair.treatment.total + pair.comparator.total,
         weight=pooled.weights[index] if pooled.weights else None,
@@ -177,10 +181,10 @@ def _line(review: Review, pair: Pair, own: Interval, pooled: Pooled, index: int)
             "total_1": pair.treatment.total,
             "events_2": pair.comparator.events,
             "total_2": pair.comparator.total,
-            "weeks": pair.weeks,
-            "outcome": pair.detail,
-            "derivation": pair.derivation,
-            "remarks": [review.spec.flags.get(flag, flag) for flag in pair.flags],
+            "weeks": pair.trial.weeks,
+            "outcome": pair.trial.detail,
+            "derivation": pair.trial.derivation,
+            "remarks": [review.spec.flags.get(flag, flag) for flag in pair.trial.flags],
             **{name: value for name, value in study.more.items() if value is not None},
         },
     )
@@ -226,7 +230,7 @@ def _directions(review: Review, question: Treatments) -> list[Finding]:
         for row in rows:
             if row.outcome == direction.outcome:
                 of_treatment[merged.get(row.treatment, row.treatment)].append(row)
-        order = [*review.treatments, *(merge.id for merge in question.merge)]
+        order = node_order(review, question)
         findings += [
             _direction(review, question, direction.outcome, direction.label, node, of_treatment[node])
             for node in sorted(of_treatment, key=order.index)
@@ -270,7 +274,8 @@ def _direction(
         rows_in_scope=len(rows),
         rows_included=len(chosen),
         counts=dict(counts),
-        reasons=dict.fromkeys(numbers, "counted by direction: the trials print no common effect"),
+        reasons=dict.fromkeys(numbers, "counted by direction: the trials print no common effect")
+        | ({} if any(totals) else {"n": "no trial is counted" if not chosen else "numbers of people not printed"}),
     )
 
 

@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from comfrey.review.folder import Review
     from comfrey.review.spec import Rule, Treatments
 
-__all__ = ["ArmGroup", "Comparisons", "Pair", "compare_arms", "merged_nodes", "node_label"]
+__all__ = [
+    "ArmGroup",
+    "Comparisons",
+    "Pair",
+    "Trial",
+    "Trials",
+    "choose_trials",
+    "compare_arms",
+    "control_nodes",
+    "merged_nodes",
+    "node_label",
+    "node_order",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +37,18 @@ class ArmGroup:
 
     treatment: str
     rows: tuple[str, ...]
-    events: int
+    events: int | None
     total: int
+    mean: float | None = None
+    sd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A treatment and a comparator within one trial."""
+class Trial:
+    """The report of a trial that an analysis uses: its (merged) arms, and when and how the outcome was taken."""
 
     study: str
-    treatment: ArmGroup
-    comparator: ArmGroup
+    arms: Mapping[str, ArmGroup]
     weeks: float | None
     detail: str | None
     flags: tuple[str, ...]
@@ -44,16 +57,40 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparisons:
-    """Every pair of an analysis, and every arm in its scope that enters none."""
+class Pair:
+    """A treatment and a comparator within one trial."""
+
+    trial: Trial
+    treatment: ArmGroup
+    comparator: ArmGroup
+
+    @property
+    def study(self) -> str:
+        """The trial's study."""
+        return self.trial.study
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """The trials of an analysis, and every arm in its scope that is not used."""
 
     read: int
-    pairs: Mapping[tuple[str, str], tuple[Pair, ...]]
+    in_scope: int
+    trials: tuple[Trial, ...]
     excluded: tuple[Excluded, ...]
     nodes: Mapping[str, frozenset[str]]
     """Study -> the merged nodes of all of its arms in scope, used or not."""
     node_of: Mapping[str, str]
     """Row id -> merged node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """Every pair of an analysis, and every arm in its scope that enters none."""
+
+    trials: Trials
+    pairs: Mapping[tuple[str, str], tuple[Pair, ...]]
+    excluded: tuple[Excluded, ...]
 
 
 def merged_nodes(question: Treatments) -> dict[str, str]:
@@ -69,8 +106,26 @@ def node_label(review: Review, question: Treatments, node: str) -> str:
     return review.treatments[node].label
 
 
-def compare_arms(review: Review, question: Treatments, rules: Sequence[Rule], outcomes: Collection[str]) -> Comparisons:
-    """Form the comparisons of one analysis from the table of arms.
+def node_order(review: Review, question: Treatments) -> list[str]:
+    """Return all nodes in the order of their table, merged ones last."""
+    return [*review.treatments, *(merge.id for merge in question.merge)]
+
+
+def control_nodes(review: Review, question: Treatments) -> frozenset[str]:
+    """Return the nodes that are controls, merged ones whose parts all are included."""
+    merged = {merge.id for merge in question.merge if all(review.treatments[n].role == "control" for n in merge.of)}
+    return frozenset(merged | {name for name, node in review.treatments.items() if node.role == "control"})
+
+
+def choose_trials(
+    review: Review,
+    question: Treatments,
+    rules: Sequence[Rule],
+    outcomes: Collection[str],
+    numbers: tuple[str, str] = ("events", "total"),
+    at_weeks: float | None = None,
+) -> Trials:
+    """Choose the trials of one analysis from the table of arms: one report each, merged arms taken together.
 
     Parameters
     ----------
@@ -79,11 +134,16 @@ def compare_arms(review: Review, question: Treatments, rules: Sequence[Rule], ou
     rules : sequence of Rule
         What an arm must meet.
     outcomes : collection of str
-        Outcomes in scope.
+        Outcomes in scope, the preferred one first.
+    numbers : tuple of str
+        Columns that must be filled: ``("events", "total")`` or ``("mean", "sd")``.
+    at_weeks : float, optional
+        Time asked for, where it is not the question's.
 
     Returns
     -------
-    Comparisons
+    Trials
+        With at least two different arms each.
     """
     table = review.rows(question.arms)
     rows = [row for row in table if row.outcome in outcomes]
@@ -93,34 +153,47 @@ def compare_arms(review: Review, question: Treatments, rules: Sequence[Rule], ou
     usable: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
         reason = first_reason(row, rules, review)
-        if reason is None and (row.events is None or not row.total):
+        if reason is None and (None in (getattr(row, name) for name in numbers) or not row.total):
             reason = "number with the outcome or number analysed not printed"
         if reason is None:
             usable[row.study].append(row)
         else:
             excluded.append(Excluded(row.row, row.study, reason))
-    pairs: dict[tuple[str, str], list[Pair]] = defaultdict(list)
-    for study, arms in usable.items():
-        formed, left = _pairs_of_trial(review, question, study, arms, node_of)
-        excluded += left
-        for pair in formed:
-            pairs[pair.treatment.treatment, pair.comparator.treatment].append(pair)
-    nodes = defaultdict(set)
+    nodes: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         nodes[row.study].add(node_of[row.row])
-    return Comparisons(
-        len(table),
-        {key: tuple(value) for key, value in pairs.items()},
-        tuple(excluded),
-        {study: frozenset(found) for study, found in nodes.items()},
-        node_of,
-    )
+    trials = []
+    for study, arms in usable.items():
+        wanted = question.at_weeks if at_weeks is None else at_weeks
+        trial, left = _choose_report(wanted, study, arms, node_of, next(iter(outcomes)))
+        excluded += left
+        if trial is not None:
+            trials.append(trial)
+    known = {study: frozenset(found) for study, found in nodes.items()}
+    return Trials(len(table), len(rows), tuple(trials), tuple(excluded), known, node_of)
 
 
-def _pairs_of_trial(
-    review: Review, question: Treatments, study: str, arms: Sequence[Any], node_of: Mapping[str, str]
-) -> tuple[list[Pair], list[Excluded]]:
-    """Choose one report of the trial and pair its arms."""
+def compare_arms(review: Review, question: Treatments, rules: Sequence[Rule], outcomes: Collection[str]) -> Comparisons:
+    """Form the comparisons of one analysis; parameters as for :func:`choose_trials`."""
+    chosen = choose_trials(review, question, rules, outcomes)
+    order, control = node_order(review, question), control_nodes(review, question)
+    pairs: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+    excluded = list(chosen.excluded)
+    for trial in chosen.trials:
+        nodes = sorted(trial.arms, key=lambda node: (node in control, order.index(node)))
+        formed = [(one, two) for one, two in combinations(nodes, 2) if one not in control]
+        for one, two in formed:
+            pairs[one, two].append(Pair(trial, trial.arms[one], trial.arms[two]))
+        if not formed:
+            rows = [row for arm in trial.arms.values() for row in arm.rows]
+            excluded += [Excluded(row, trial.study, "both arms are controls") for row in rows]
+    return Comparisons(chosen, {key: tuple(value) for key, value in pairs.items()}, tuple(excluded))
+
+
+def _choose_report(
+    at_weeks: float | None, study: str, arms: Sequence[Any], node_of: Mapping[str, str], preferred: str
+) -> tuple[Trial | None, list[Excluded]]:
+    """Choose one report of the trial: two arms, the preferred outcome, the time asked for, the first listed."""
     reports: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
     for arm in arms:
         reports[arm.outcome, arm.weeks, arm.outcome_detail].append(arm)
@@ -129,45 +202,42 @@ def _pairs_of_trial(
     def rank(key: tuple[Any, ...]) -> tuple[Any, ...]:
         outcome, weeks, _ = key
         alone = len({node_of[arm.row] for arm in reports[key]}) < 2
-        far = float("inf") if weeks is None or question.at_weeks is None else abs(weeks - question.at_weeks)
-        return alone, outcome != question.outcome, far, -(weeks or 0), order.index(key)
+        far = float("inf") if weeks is None or at_weeks is None else abs(weeks - at_weeks)
+        return alone, outcome != preferred, far, -(weeks or 0), order.index(key)
 
     chosen, *others = sorted(reports, key=rank)
-    left = [Excluded(arm.row, study, _why_other(chosen, key, question)) for key in others for arm in reports[key]]
+    left = [Excluded(arm.row, study, _why_other(chosen, key, at_weeks)) for key in others for arm in reports[key]]
     groups: dict[str, list[Any]] = defaultdict(list)
     for arm in reports[chosen]:
         groups[node_of[arm.row]].append(arm)
-    nodes = list(review.treatments) + [merge.id for merge in question.merge]
-    control = {merge.id for merge in question.merge if all(review.treatments[n].role == "control" for n in merge.of)}
-    control |= {name for name, node in review.treatments.items() if node.role == "control"}
-    together = {
-        node: ArmGroup(
-            node, tuple(arm.row for arm in same), sum(arm.events for arm in same), sum(arm.total for arm in same)
-        )
-        for node, same in groups.items()
-    }
-    formed = []
-    for one, two in combinations(sorted(together, key=lambda n: (n in control, nodes.index(n))), 2):
-        if one in control:
-            continue
-        rows = groups[one] + groups[two]
-        flags = tuple(dict.fromkeys(flag for arm in rows for flag in arm.flags))
-        first = rows[0]
-        formed.append(
-            Pair(study, together[one], together[two], chosen[1], chosen[2], flags, first.source, first.derivation)
-        )
-    if not formed:
+    if len(groups) < 2:
         why = "the trial has no other arm with numbers to compare with"
-        if len(together) > 1:
-            why = "both arms are controls"
-        left += [Excluded(arm.row, study, why) for same in groups.values() for arm in same]
-    return formed, left
+        return None, left + [Excluded(arm.row, study, why) for same in groups.values() for arm in same]
+    rows = [arm for same in groups.values() for arm in same]
+    flags = tuple(dict.fromkeys(flag for arm in rows for flag in arm.flags))
+    together = {node: _together(node, same) for node, same in groups.items()}
+    _, weeks, detail = chosen
+    return Trial(study, together, weeks, detail, flags, rows[0].source, rows[0].derivation), left
 
 
-def _why_other(chosen: tuple[Any, ...], key: tuple[Any, ...], question: Treatments) -> str:
+def _together(node: str, arms: Sequence[Any]) -> ArmGroup:
+    """Take the arms of a trial on one (merged) node together; moments only where there is one arm."""
+    events = [arm.events for arm in arms]
+    alone = arms[0] if len(arms) == 1 else None
+    return ArmGroup(
+        node,
+        tuple(arm.row for arm in arms),
+        None if None in events else sum(events),
+        sum(arm.total for arm in arms),
+        mean=alone.mean if alone else None,
+        sd=alone.sd if alone else None,
+    )
+
+
+def _why_other(chosen: tuple[Any, ...], key: tuple[Any, ...], at_weeks: float | None) -> str:
     if chosen[0] != key[0]:
         return "the same trial reports the main outcome"
     if chosen[1] != key[1]:
-        at = "" if question.at_weeks is None else f"; the one closest to {question.at_weeks:g} weeks is used"
+        at = "" if at_weeks is None else f"; the one closest to {at_weeks:g} weeks is used"
         return f"another time point of the same trial{at}"
     return "another measure of the same outcome in the same trial; the first one listed is used"

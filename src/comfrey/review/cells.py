@@ -32,6 +32,7 @@ __all__ = [
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9_]*")
+_MOST = 1e10  # more than the people alive
 _SOURCE = re.compile(
     r"doi:10\.\d{4,9}/\S+|pmid:\d{4,9}|pmcid:PMC\d+|registry:[A-Z][A-Za-z0-9-]+\S*|isbn:[\dX-]+"
     r"|(ref|label|guideline|regulator):\S.+"
@@ -79,7 +80,7 @@ def _positive(text: Any) -> float:
 
 def _count(text: Any) -> int:
     value = _number(text)
-    if value < 0 or value != int(value):
+    if not 0 <= value <= _MOST or value != int(value):
         raise cell_error("not-a-count", "a whole number, zero or more", "write a count of people or events")
     return int(value)
 

@@ -12,7 +12,7 @@ from comfrey.review.problems import Problem
 from comfrey.review.references import check_references
 from comfrey.review.spec import Helplines, ReviewSpec
 from comfrey.review.tables import read_table
-from comfrey.review.yaml_file import read_yaml
+from comfrey.review.yaml_file import read_yaml, with_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,30 +122,43 @@ def _read(folder: Path) -> tuple[Review | None, Sequence[Problem]]:
         return None, [problem]
     spec = read_yaml(folder / "review.yaml", "review.yaml", ReviewSpec, problems)
     if spec is None:
-        return None, problems
+        return None, _in_order(problems, ())
     inputs = {"review.yaml": folder / "review.yaml"}
     tables: dict[str, tuple[Row, ...]] = {}
+    unreadable: set[str] = set()
+    broken: set[str] = set()
     for name, table in spec.tables.items():
-        _declared_columns(name, table.columns, spec, problems)
+        declared = _declared_columns(name, table.columns, spec, problems)
         path = _inside(folder, table.file, f"tables.{name}.file", problems)
-        if path is not None and not any(problem.code == "unknown-vocabulary" for problem in problems):
+        rows = None
+        if path is not None:
             inputs[table.file] = path
-            tables[name] = read_table(path, table, spec.vocabularies, problems)
+            if declared:
+                rows = read_table(path, table, spec.vocabularies, problems, broken)
+        if rows is None:
+            unreadable.add(name)
+        tables[name] = rows or ()
     helplines = None
     if spec.helplines is not None:
         path = _inside(folder, spec.helplines, "helplines", problems)
         if path is not None:
             inputs[spec.helplines] = path
             helplines = read_yaml(path, spec.helplines, Helplines, problems)
-    unreadable = {problem.file for problem in problems if problem.row in {None, 1}}
-    check_references(spec, tables, unreadable, problems)
+    check_references(spec, tables, unreadable, broken, problems)
     if problems:
-        order = {file: index for index, file in enumerate(inputs)}
-        return None, sorted(problems, key=lambda p: (order.get(p.file, -1), p.row or 0))
+        return None, _in_order(with_lines(folder / "review.yaml", "review.yaml", problems), tuple(inputs))
     return Review(folder, spec, tables, helplines, _digest(inputs)), problems
 
 
-def _declared_columns(name: str, columns: Mapping[str, str], spec: ReviewSpec, problems: list[Problem]) -> None:
+def _in_order(problems: Sequence[Problem], files: Sequence[str]) -> list[Problem]:
+    """Sort problems by file, as the review names them, and by line."""
+    order = {file: index for index, file in enumerate(files)}
+    return sorted(problems, key=lambda problem: (order.get(problem.file, -1), problem.row or 0))
+
+
+def _declared_columns(name: str, columns: Mapping[str, str], spec: ReviewSpec, problems: list[Problem]) -> bool:
+    """Tell whether every declared column is of a kind that there is."""
+    before = len(problems)
     plain = {"text", "number", "count", "percent", "flags"}
     for column, what in columns.items():
         if what not in plain and what not in spec.vocabularies:
@@ -160,13 +173,21 @@ def _declared_columns(name: str, columns: Mapping[str, str], spec: ReviewSpec, p
                     f"declare the vocabulary {what!r} under `vocabularies`",
                 )
             )
+    return len(problems) == before
 
 
 def _inside(folder: Path, name: str, where: str, problems: list[Problem]) -> Path | None:
     """Return the path of a file of the review, or None where it would leave the folder."""
     path = folder / name
     home = folder.resolve()
-    if Path(name).is_absolute() or not path.resolve().is_relative_to(home):
+    try:
+        real, _ = path.resolve(), path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a link to itself, a null character
+        found = f"{name[:60]!r} ({error.args[-1] if isinstance(error, OSError) else str(error).split(' from ')[0]})"
+        expected, fix = "a path that this computer can follow", "correct the name"
+        problems.append(Problem("unusable-path", "review.yaml", None, where, found, expected, fix))
+        return None
+    if Path(name).is_absolute() or not real.is_relative_to(home):
         problems.append(
             Problem(
                 "path-leaves-folder",

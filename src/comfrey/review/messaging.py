@@ -33,8 +33,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"\b\d+([.,]\d+)? ?(mg|mcg|µg|ml|tablets?|pills?)\b", "leave out doses and quantities"),
 )  # fmt: skip
 _COMPILED = tuple((re.compile(pattern, re.IGNORECASE), fix) for pattern, fix in _RULES)
-# Bibliographic columns, quoted as printed.
-_QUOTED = frozenset({"title", "source", "authors", "label", "registration"})
+# Bibliographic columns, quoted as printed; a label is one where it names a study.
+_QUOTED = frozenset({"title", "source", "authors", "registration"})
 
 
 def unkind_words(text: str) -> Iterator[tuple[str, str]]:
@@ -58,7 +58,8 @@ def check_messaging(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], pro
     for name, rows in tables.items():
         columns = [column for column in spec.tables[name].columns if spec.tables[name].columns[column] == "text"]
         for row in rows:
-            fields = [field for field in type(row).model_fields if field not in {"line", "more"} | _QUOTED]
+            quoted = _QUOTED | ({"label"} if spec.tables[name].type == "studies" else set())
+            fields = [field for field in type(row).model_fields if field not in {"line", "more"} | quoted]
             for column in (*fields, *columns):
                 value = row.value(column)
                 if not isinstance(value, str):

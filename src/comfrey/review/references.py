@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from comfrey.review.messaging import check_messaging
 from comfrey.review.problems import Problem
-from comfrey.review.rows import ROW_TYPES
+from comfrey.review.rows import ROW_TYPES, Arm
 from comfrey.review.spec import Associations, Proportions, Treatments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from comfrey.review.rows import Row
-    from comfrey.review.spec import Question, ReviewSpec, Rule
+    from comfrey.review.spec import Question, ReviewSpec, Rule, TableSpec
 
 __all__ = ["check_references"]
 
 
 def check_references(
-    spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], unreadable: Collection[str], problems: list[Problem]
+    spec: ReviewSpec,
+    tables: Mapping[str, tuple[Row, ...]],
+    unreadable: Collection[str],
+    broken: Collection[str],
+    problems: list[Problem],
 ) -> None:
     """Append what does not fit between files.
 
@@ -31,13 +35,24 @@ def check_references(
     tables : mapping
         The rows that could be read.
     unreadable : collection of str
-        Files whose header or bytes are wrong: rows that refer to them are not blamed for it.
+        Tables whose header or bytes are wrong: rows that refer to them are not blamed for it.
+    broken : collection of str
+        Ids of rows that are wrong themselves: rows that refer to them are not blamed for it either.
     problems : list of Problem
         Problems are appended here.
     """
-    _ids_of(spec, tables, "studies", "study", ("study",), unreadable, problems)
-    _ids_of(spec, tables, "treatments", "treatment", ("treatment", "comparator", "treatments"), unreadable, problems)
+    for kind, key, columns in (
+        ("studies", "study", ("study",)),
+        ("treatments", "treatment", ("treatment", "comparator", "treatments")),
+    ):
+        homes = {name: table for name, table in spec.tables.items() if table.type == kind}
+        if not unreadable & homes.keys():
+            known = {getattr(row, key) for name in homes for row in tables.get(name, ())} | set(broken)
+            _ids_of(spec, tables, kind, key, columns, homes, known, problems)
+            if kind == "treatments":
+                _merged(spec, known, problems)
     _rows_once(spec, tables, problems)
+    _arms_once(spec, tables, problems)
     _flags(spec, tables, problems)
     _one_region_a_country(spec, tables, problems)
     _questions(spec, problems)
@@ -51,14 +66,11 @@ def _ids_of(
     kind: str,
     key: str,
     columns: Iterable[str],
-    unreadable: Collection[str],
+    homes: Mapping[str, TableSpec],
+    known: Collection[str],
     problems: list[Problem],
 ) -> None:
     """Every id in `columns` of the other tables is a `key` of a table of this kind."""
-    homes = {name: table for name, table in spec.tables.items() if table.type == kind}
-    known = {getattr(row, key) for name in homes for row in tables.get(name, ())}
-    if any(table.file in unreadable for table in homes.values()):
-        return
     for name, rows in tables.items():
         if name in homes:
             continue
@@ -69,13 +81,31 @@ def _ids_of(
                     continue
                 for used in _used(row, column):
                     if used not in known:
-                        near = difflib.get_close_matches(used, known, n=1)
                         homes_named = " or ".join(table.file for table in homes.values()) or f"a {kind} table"
-                        fix = f"did you mean {near[0]!r}?" if near else f"add it to {homes_named}, or correct it"
+                        fix = _near(used, known) or f"add it to {homes_named}, or correct it"
                         code = f"unknown-{key}"
                         problems.append(
                             Problem(code, file, row.line, column, repr(used), f"an id of {homes_named}", fix)
                         )
+
+
+def _merged(spec: ReviewSpec, known: Collection[str], problems: list[Problem]) -> None:
+    """Every treatment that a question merges is one of the table."""
+    for index, question in enumerate(spec.questions):
+        for number, merge in enumerate(getattr(question, "merge", ())):
+            for used in merge.of:
+                if used not in known:
+                    where, homes = f"questions.{index}.merge.{number}.of", "the table of treatments"
+                    fix = _near(used, known) or f"add it to {homes}, or correct it"
+                    problems.append(
+                        Problem("unknown-treatment", "review.yaml", None, where, repr(used), f"an id of {homes}", fix)
+                    )
+
+
+def _near(word: str, known: Iterable[str]) -> str | None:
+    """Ask whether a known word was meant, where one is like it."""
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 def _used(row: Row, column: str) -> tuple[str, ...]:
@@ -102,13 +132,28 @@ def _rows_once(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], problems
                 )
 
 
+def _arms_once(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], problems: list[Problem]) -> None:
+    """Find arms that report an outcome at a time twice: their people would be counted twice."""
+    for name, rows in tables.items():
+        first: dict[tuple[Any, ...], int] = {}
+        for row in rows:
+            if not isinstance(row, Arm):
+                continue
+            key = (row.study, row.arm, row.treatment, row.outcome, row.weeks, row.outcome_detail)
+            line = first.setdefault(key, row.line)
+            if line != row.line:
+                found = f"{row.arm!r} again, as in line {line}"
+                expected = "each arm once for an outcome, a time and a detail of the outcome"
+                fix = "give another arm its own id, or say in outcome_detail how the two differ"
+                problems.append(Problem("duplicate-arm", spec.tables[name].file, row.line, "arm", found, expected, fix))
+
+
 def _flags(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], problems: list[Problem]) -> None:
     for name, rows in tables.items():
         for row in rows:
             for flag in row.flags:
                 if flag not in spec.flags:
-                    near = difflib.get_close_matches(flag, spec.flags, n=1)
-                    fix = f"did you mean {near[0]!r}?" if near else "declare it under `flags` in review.yaml, in words"
+                    fix = _near(flag, spec.flags) or "declare it under `flags` in review.yaml, in words"
                     problems.append(
                         Problem("unknown-flag", spec.tables[name].file, row.line, "flags", repr(flag), "a flag", fix)
                     )
@@ -156,6 +201,13 @@ def _questions(spec: ReviewSpec, problems: list[Problem]) -> None:
                 _rule(rule, column, table, spec, wrong)
             if isinstance(question, Proportions):
                 _groups(question, spec, wrong)
+            elif isinstance(question, Associations):
+                for column in question.pool_within:
+                    _column(column, "pool_within", table, spec, wrong)
+            else:
+                _sensitivity(question, spec, wrong)
+                for column, rule in _counted(question) if question.contrasts else ():
+                    _rule(rule, column, question.contrasts or "", spec, wrong)
 
 
 def _tables_of(question: Question, spec: ReviewSpec, wrong: Any) -> str | None:
@@ -175,7 +227,8 @@ def _tables_of(question: Question, spec: ReviewSpec, wrong: Any) -> str | None:
             continue
         if name not in spec.tables:
             right = False
-            wrong("unknown-table", key, repr(name), f"one of: {', '.join(spec.tables)}", "name a table of this review")
+            fix = _near(name, spec.tables) or "name a table of this review"
+            wrong("unknown-table", key, repr(name), f"one of: {', '.join(spec.tables)}", fix)
         elif spec.tables[name].type != kind:
             right = False
             wrong(
@@ -191,9 +244,17 @@ def _tables_of(question: Question, spec: ReviewSpec, wrong: Any) -> str | None:
 def _rules(question: Question) -> Iterator[tuple[str, Rule]]:
     for index, rule in enumerate(question.eligible):
         yield f"eligible.{index}", rule
-    for number, sensitivity in enumerate(getattr(question, "sensitivity", ())):
-        for index, rule in enumerate(sensitivity.also):
-            yield f"sensitivity.{number}.also.{index}", rule
+    for part in ("sensitivity", "networks"):
+        for number, other in enumerate(getattr(question, part, ())):
+            for index, rule in enumerate(other.also):
+                yield f"{part}.{number}.also.{index}", rule
+    for index, rule in enumerate(getattr(question, "counted", ())):
+        yield f"counted.{index}", rule
+
+
+def _counted(question: Treatments) -> Iterator[tuple[str, Rule]]:
+    for index, rule in enumerate(question.counted):
+        yield f"counted.{index}", rule
 
 
 def _columns(table: str, spec: ReviewSpec) -> dict[str, Mapping[str, str] | None]:
@@ -213,29 +274,36 @@ def _own_columns(table: str, spec: ReviewSpec) -> dict[str, Mapping[str, str] | 
     return own
 
 
-def _rule(rule: Rule, where: str, table: str, spec: ReviewSpec, wrong: Any) -> None:
+def _column(column: str, where: str, table: str, spec: ReviewSpec, wrong: Any) -> bool:
+    """Tell whether a table has a column; say so where it has not."""
     columns = _columns(table, spec)
-    if rule.column not in columns:
-        near = difflib.get_close_matches(rule.column, columns, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else "name a column of the table"
-        wrong("unknown-column", f"{where}.column", repr(rule.column), f"a column of {table!r}", fix)
+    if column in columns:
+        return True
+    fix = _near(column, columns) or "name a column of the table"
+    wrong("unknown-column", where, repr(column), f"a column of {table!r}", fix)
+    return False
+
+
+def _rule(rule: Rule, where: str, table: str, spec: ReviewSpec, wrong: Any) -> None:
+    if not _column(rule.column, f"{where}.column", table, spec, wrong):
         return
-    vocabulary = columns[rule.column]
+    vocabulary = _columns(table, spec)[rule.column]
     if vocabulary is not None:
         for value in (rule.is_one_of or ()) + (rule.is_none_of or ()):
             if value not in vocabulary:
-                wrong("unknown-value", where, repr(value), f"one of: {', '.join(vocabulary)}", "correct the rule")
+                fix = _near(value, vocabulary) or "correct the rule"
+                wrong("unknown-value", where, repr(value), f"one of: {', '.join(vocabulary)}", fix)
     for flag in rule.lacks or ():
         if flag not in spec.flags:
-            wrong("unknown-flag", where, repr(flag), "a declared flag", "declare it under `flags`, or correct it")
+            fix = _near(flag, spec.flags) or "declare it under `flags`, or correct it"
+            wrong("unknown-flag", where, repr(flag), "a declared flag", fix)
 
 
 def _groups(question: Proportions, spec: ReviewSpec, wrong: Any) -> None:
     columns = _columns(question.table, spec)
-    for key, values in (("by", question.order), ("split", question.splits)):
+    for key, listed, values in (("by", "order", question.order), ("split", "splits", question.splits)):
         column = getattr(question, key)
-        if column not in columns:
-            wrong("unknown-column", key, repr(column), f"a column of {question.table!r}", "name a column of the table")
+        if not _column(column, key, question.table, spec, wrong):
             continue
         vocabulary = columns[column]
         if vocabulary is None:
@@ -243,13 +311,20 @@ def _groups(question: Proportions, spec: ReviewSpec, wrong: Any) -> None:
             continue
         for value in values:
             if value not in vocabulary:
-                wrong("unknown-value", key, repr(value), f"one of: {', '.join(vocabulary)}", "correct the value")
+                fix = _near(value, vocabulary) or "correct the value"
+                wrong("unknown-value", listed, repr(value), f"one of: {', '.join(vocabulary)}", fix)
     if question.kind == "distribution" and len(question.order) > 8:
         wrong(
             "too-many-categories", "order", f"{len(question.order)} categories", "at most eight broad categories",
             "merge categories",
         )  # fmt: skip
-    rules = {rule.id for rule in question.eligible}
+    if question.one_per is not None:
+        _column(question.one_per, "one_per", question.table, spec, wrong)
+    _sensitivity(question, spec, wrong)
+
+
+def _sensitivity(question: Proportions | Treatments, spec: ReviewSpec, wrong: Any) -> None:
+    rules = [rule.id for rule in question.eligible]
     for index, sensitivity in enumerate(question.sensitivity):
         for name in sensitivity.without:
             if name not in rules:
@@ -257,5 +332,5 @@ def _groups(question: Proportions, spec: ReviewSpec, wrong: Any) -> None:
                     "unknown-rule", f"sensitivity.{index}.without", repr(name), f"one of: {', '.join(rules)}",
                     "name a rule of `eligible`",
                 )  # fmt: skip
-        if sensitivity.by is not None and sensitivity.by not in columns:
-            wrong("unknown-column", f"sensitivity.{index}.by", repr(sensitivity.by), "a column", "correct it")
+        if sensitivity.by is not None and isinstance(question, Proportions):
+            _column(sensitivity.by, f"sensitivity.{index}.by", question.table, spec, wrong)

@@ -11,6 +11,7 @@ __all__ = [
     "Associations",
     "Direction",
     "Helplines",
+    "NetworkSpec",
     "Proportions",
     "Question",
     "ReviewSpec",
@@ -22,6 +23,8 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Method = Literal["EE", "DL", "DL2", "HE", "HS", "HSk", "SJ", "ML", "REML", "EB", "PM", "PMM"]
+Test = Literal["z", "t", "hk", "hk-adhoc"]
 Words = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -156,6 +159,31 @@ class Direction(_Strict):
     label: Words
 
 
+class NetworkSpec(_Strict):
+    """A network of the question's trials: which outcomes and arms it takes in, and why."""
+
+    id: Id
+    label: Words
+    why: Words
+    outcomes: tuple[Id, ...]
+    outcome_label: Words
+    better: Literal["lower", "higher"]
+    measure: Literal["OR", "RR", "RD", "SMD", "MD"] = "OR"
+    without: tuple[Id, ...] = ()
+    """Rules (by id) that this network does not apply."""
+    also: tuple[Rule, ...] = ()
+    """Rules that it applies in addition."""
+    reference: Id | None = None
+    """The node that others are compared with, where it is in an island; elsewhere the control with most people."""
+    at_weeks: float | None = None
+    """Time asked for in this network, where it is not the question's."""
+    components: bool = False
+    """Whether combinations are also analysed as the sum of their parts."""
+    inactive: Id | None = None
+    """The node whose effect is zero by definition in that analysis."""
+    method: Literal["REML", "DL", "ML", "EE"] = "REML"
+
+
 class Treatments(_Question):
     """Treatments compared: a pooled effect per comparison, directions where there is no number."""
 
@@ -172,13 +200,15 @@ class Treatments(_Question):
     at_weeks: float | None = None
     """Of several times in one trial the one closest to this is used; the later of two as close."""
     increment: float = 0.5
-    method: str = "REML"
-    test: str = "hk"
+    method: Method = "REML"
+    test: Test = "hk"
     merge: tuple[Merge, ...] = ()
     directions: tuple[Direction, ...] = ()
     counted: tuple[Rule, ...] = ()
     """What a printed comparison must meet to be counted by its direction."""
     sensitivity: tuple[Sensitivity, ...] = ()
+    networks: tuple[NetworkSpec, ...] = ()
+    """Networks, the leading one first."""
 
 
 class Construct(_Strict):
@@ -203,8 +233,8 @@ class Associations(_Question):
     counterpart: Words | None = None
     pool_within: tuple[Id, ...] = ()
     """Rows are pooled only where these columns agree."""
-    method: str = "REML"
-    test: str = "hk"
+    method: Method = "REML"
+    test: Test = "hk"
 
 
 Question = Annotated[Proportions | Treatments | Associations, Field(discriminator="kind")]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_table"]
 
-_FORMULA = re.compile(r"[=@]|[+-](?![\d.\s])")
+_FORMULA = re.compile(r"[=@]|[+-](?![\d.\s]|$)")
 _INTERNAL = frozenset({"line", "more"})
 
 
@@ -33,7 +33,8 @@ def read_table(
     spec: TableSpec,
     vocabularies: Mapping[str, Mapping[str, str]],
     problems: list[Problem],
-) -> tuple[Row, ...]:
+    broken: set[str],
+) -> tuple[Row, ...] | None:
     """Read a table; append what is wrong to `problems` and return the rows that are right.
 
     Parameters
@@ -46,17 +47,25 @@ def read_table(
         Vocabularies of the review: name -> {value: label}.
     problems : list of Problem
         Problems are appended here.
+    broken : set of str
+        The ids of rows that are wrong are added here: rows that refer to them are not to be blamed.
+
+    Returns
+    -------
+    tuple of Row or None
+        None where the file as a whole cannot be read.
     """
     text = read_text(path, spec.file, problems)
     if text is None:
-        return ()
+        return None
     lines = _lines(text, spec.file, problems)
     if lines is None:
-        return ()
+        return None
     (_, header), *body = lines
     kind = ROW_TYPES[spec.type]
     if not _header_is_right(header, kind, spec, problems):
-        return ()
+        return None
+    place = header.index(kind.key)
     rows = []
     for number, raw in body:
         if len(raw) != len(header):
@@ -71,9 +80,12 @@ def read_table(
                     "look for a missing or an unquoted comma in this line",
                 )
             )
+            broken.update(raw[place : place + 1])
             continue
         row = _row(dict(zip(header, raw, strict=True)), number, kind, spec, vocabularies, problems)
-        if row is not None:
+        if row is None:
+            broken.add(raw[place])
+        else:
             rows.append(row)
     _unique_keys(rows, kind, spec.file, problems)
     return tuple(rows)
@@ -115,6 +127,10 @@ def _lines(text: str, file: str, problems: list[Problem]) -> list[tuple[int, lis
                 "look for a quotation mark that is not closed, or not doubled inside a quoted cell",
             )
         )
+        return None
+    if not lines:
+        fix = "restore the content, or remove the file"
+        problems.append(Problem("empty-file", file, None, None, "an empty file", "at least a header line", fix))
         return None
     return lines
 
@@ -230,7 +246,8 @@ def _declared(text: str, what: str, vocabularies: Mapping[str, Mapping[str, str]
 
 def _near(text: str, expected: object) -> str:
     options = re.findall(r"'([^']+)'", str(expected))
-    near = difflib.get_close_matches(text, options, n=1)
+    near = [option for option in options if option.lower() == text.lower()]
+    near = near or difflib.get_close_matches(text, options, n=1)
     return f"did you mean {near[0]!r}?" if near else "correct the value"
 
 

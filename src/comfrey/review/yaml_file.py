@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
+import warnings
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,10 +14,13 @@ from pydantic import BaseModel, ValidationError
 from comfrey.review.problems import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["read_yaml"]
+__all__ = ["read_text", "read_yaml", "with_lines"]
 
+# A review file has some thousands of values; references to references could make billions of a few lines.
+_MOST_VALUES = 1_000_000
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -38,10 +45,30 @@ def read_yaml(path: Path, name: str, model: type[Model], problems: list[Problem]
     if tree is None:
         return None
     try:
-        return model.model_validate(_plain(tree))
+        plain = _plain(tree, [_MOST_VALUES])
+    except RecursionError:
+        problems.append(_broken(name, None, "a value that contains itself, or is nested too deeply"))
+        return None
+    try:
+        return model.model_validate(plain)
     except ValidationError as error:
         problems.extend(_problem(detail, tree, name, model) for detail in error.errors())
         return None
+
+
+def with_lines(path: Path, name: str, problems: Sequence[Problem]) -> list[Problem]:
+    """Return the problems, each of this YAML file's that has a dotted path but no line with its line."""
+    if not any(problem.file == name and problem.row is None and problem.column for problem in problems):
+        return list(problems)
+    tree = _parse(read_text(path, name, []) or "", name, [])
+
+    def placed(problem: Problem) -> Problem:
+        if problem.file != name or problem.row is not None or problem.column is None:
+            return problem
+        parts = [int(part) if part.isdecimal() else part for part in problem.column.split(".")]
+        return replace(problem, row=_line(tree, parts)[0])
+
+    return [placed(problem) for problem in problems]
 
 
 def read_text(path: Path, name: str, problems: list[Problem]) -> str | None:
@@ -53,7 +80,12 @@ def read_text(path: Path, name: str, problems: list[Problem]) -> str | None:
     if not path.is_file():
         wrong("missing-file", "no such file", "a file of this name", "add the file, or correct its name in review.yaml")
         return None
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        found = f"a file that cannot be read ({error.strerror})"
+        wrong("unreadable-file", found, "a file that may be read", "change its permissions")
+        return None
     if not raw.strip():
         wrong("empty-file", "an empty file", "at least a header line", "restore the content, or remove the file")
         return None
@@ -84,13 +116,33 @@ def read_text(path: Path, name: str, problems: list[Problem]) -> str | None:
     return text
 
 
+@cache
+def _constructor() -> Any:
+    """Return ruamel's constructor, except that dates stay text, so that a wrong one is found with its line."""
+    from ruamel.yaml.constructor import RoundTripConstructor
+
+    class Constructor(RoundTripConstructor):
+        pass
+
+    Constructor.add_constructor("tag:yaml.org,2002:timestamp", Constructor.construct_scalar)
+    return Constructor
+
+
+def _broken(name: str, row: int | None, found: str) -> Problem:
+    fix = "look at this line and the one before it: indentation, a missing colon or an unclosed quote"
+    return Problem("broken-yaml", name, row, None, found, "valid YAML", fix)
+
+
 def _parse(text: str, name: str, problems: list[Problem]) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    yaml = YAML(typ="rt")
+    yaml.Constructor = _constructor()
     try:
-        tree = YAML(typ="rt").load(text)
+        with warnings.catch_warnings(action="ignore"):
+            tree = yaml.load(text)
     except DuplicateKeyError as error:
         mark = error.problem_mark
         key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "a key"
@@ -110,17 +162,14 @@ def _parse(text: str, name: str, problems: list[Problem]) -> Any:
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
-        problems.append(
-            Problem(
-                "broken-yaml",
-                name,
-                None if mark is None else mark.line + 1,
-                None,
-                str(what),
-                "valid YAML",
-                "look at this line and the one before it: indentation, a missing colon or an unclosed quote",
-            )
-        )
+        problems.append(_broken(name, None if mark is None else mark.line + 1, str(what)))
+        return None
+    except RecursionError:
+        problems.append(_broken(name, None, "values nested too deeply"))
+        return None
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, AssertionError) as error:
+        # What ruamel.yaml raises for a tag that does not fit its value, among others.
+        problems.append(_broken(name, None, str(error) or type(error).__name__))
         return None
     if not hasattr(tree, "lc") or not hasattr(tree, "keys"):
         problems.append(
@@ -138,12 +187,15 @@ def _parse(text: str, name: str, problems: list[Problem]) -> Any:
     return tree
 
 
-def _plain(node: Any) -> Any:
-    """Turn the round-trip tree into plain dicts, lists and scalars."""
+def _plain(node: Any, left: list[int]) -> Any:
+    """Turn the round-trip tree into plain dicts, lists and scalars; stop where references multiply it."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise RecursionError
     if hasattr(node, "items"):
-        return {str(key): _plain(value) for key, value in node.items()}
+        return {str(key): _plain(value, left) for key, value in node.items()}
     if isinstance(node, list):
-        return [_plain(item) for item in node]
+        return [_plain(item, left) for item in node]
     if isinstance(node, bool) or node is None:
         return node
     for kind in (int, float, str):
@@ -157,9 +209,12 @@ def _problem(detail: Any, tree: Any, name: str, model: type[BaseModel]) -> Probl
     path = list(detail["loc"])
     if path[:1] == ["questions"] and len(path) > 2:
         del path[2]  # pydantic puts the kind of question there, which is no key of the file
+    kind, given, context = detail["type"], detail.get("input"), detail.get("ctx", {})
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        path.append("kind")
+        given, kind = context.get("tag"), {"union_tag_not_found": "missing"}.get(kind, kind)
     row, where = _line(tree, path)
     column = ".".join(str(part) for part in where) or None
-    kind, given = detail["type"], detail.get("input")
     if kind == "extra_forbidden":
         unknown = str(path[-1])
         near = difflib.get_close_matches(unknown, sorted(_names(model)), n=1)
@@ -168,9 +223,28 @@ def _problem(detail: Any, tree: Any, name: str, model: type[BaseModel]) -> Probl
     if kind == "missing":
         wanted = str(path[-1])
         return Problem("missing-key", name, row, column, "nothing", f"the key {wanted!r}", f"add {wanted!r}")
-    expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    found = repr(given) if isinstance(given, (str, int, float, bool)) else type(given).__name__
-    return Problem("bad-value", name, row, column, found, expected, "correct this value")
+    expected = str(context.get("expected_tags") or context.get("expected") or _in_words(detail["msg"]))
+    fix = "correct this value"
+    options = re.findall(r"'([^']+)'", expected) if context else []
+    if isinstance(given, str) and (near := difflib.get_close_matches(given, options, n=1)):
+        fix = f"did you mean {near[0]!r}?"
+    elif kind == "string_type" and isinstance(given, (int, float)):
+        fix = "correct this value: write it in quotes"
+    elif kind in {"tuple_type", "list_type"}:
+        fix = "correct this value: write it in square brackets"
+    found = repr(given) if isinstance(given, (str, int, float, bool)) else _KINDS.get(type(given), type(given).__name__)
+    return Problem("bad-value", name, row, column, found, expected, fix)
+
+
+_KINDS = {list: "a list", dict: "a mapping", type(None): "nothing"}
+
+
+def _in_words(message: str) -> str:
+    """Say what pydantic expects in the words of a YAML file."""
+    text = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    if text.startswith("a valid dictionary"):
+        return "lines of the form `key: value`"
+    return text.replace("a valid tuple", "a list").replace("a valid list", "a list").replace("Tuple", "a list that")
 
 
 def _line(tree: Any, path: list[Any]) -> tuple[int | None, list[Any]]:

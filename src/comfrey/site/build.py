@@ -136,16 +136,28 @@ def _put_in_place(content: Mapping[str, bytes], target: Path) -> None:
             path = aside / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        old = None
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-            target.replace(old / "build")
-        aside.replace(target)
-        if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
+        _swap(aside, target)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def _swap(aside: Path, target: Path) -> None:
+    """Put `aside` where `target` is; what was there comes back where that fails."""
+    if not target.exists():
+        aside.replace(target)
+        return
+    kept = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    old = kept / "build"
+    try:
+        target.replace(old)
+        aside.replace(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.replace(target)
+        kept.rmdir()
+        raise
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _umask() -> int:

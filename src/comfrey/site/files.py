@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from comfrey._version import __version__
@@ -55,6 +56,7 @@ def tables(answers: Answers) -> Iterator[tuple[str, bytes]]:
         yield "treatment-table.csv", _csv(_TREATMENT, _treatments(answers))
 
 
+_FORMULA = re.compile(r"[=@+\t\r]|-(?![\d.]|$)")
 _FINDING = (
     "analysis", "label", "role", "scale", "k", "n", "estimate", "ci_low", "ci_high", "pi_low", "pi_high", "tau2", "i2",
     "model", "certainty", "statement",
@@ -113,4 +115,4 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 def _safe(text: str) -> str:
     """Keep spreadsheets from reading words as a formula; numbers stay numbers."""
-    return f"'{text}" if text[:1] in {"=", "@", "+"} else text
+    return f"'{text}" if _FORMULA.match(text) else text

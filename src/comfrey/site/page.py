@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from comfrey._version import __version__
 from comfrey.findings import words
+from comfrey.findings.finding import Interval
 from comfrey.site.marks import cell_forest, interval_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jinja2 import Environment
 
@@ -102,6 +103,14 @@ def _against(finding: Finding) -> str:
     return f"v {other}, {words.counted(finding.k, 'trial')}"
 
 
+def _effect_numbers(effect: Mapping[str, Any], scale: str) -> str:
+    """Write one effect of a network with its intervals."""
+    if effect["estimate"] is None:
+        return "not given"
+    result = Interval(effect["estimate"], effect["ci_low"], effect["ci_high"])
+    return words.with_intervals(result, scale, effect.get("pi_low"), effect.get("pi_high"))
+
+
 def _told(finding: Finding) -> str:
     """Say the counts of a finding by direction in a few words."""
     said = {
@@ -157,6 +166,7 @@ def _environment() -> Environment:
         "bar": lambda finding: Markup(interval_bar(finding)),  # noqa: S704 - built from numbers and escaped labels
         "cell_forest": lambda findings: Markup(cell_forest(findings, [_against(f) for f in findings])),  # noqa: S704
         "told": _told,
+        "effect_numbers": _effect_numbers,
         "counted": words.counted,
         "details": _details,
         "lower_first": words.lower_first,

@@ -1,39 +1,10 @@
-"""Additive components: netmeta's numbers, identifiability, disconnected networks, interactions."""
+"""Additive components: identifiability, disconnected networks, interactions; netmeta is in the parity ledger."""
 
 import numpy as np
 import pytest
 
 from comfrey.errors import InputError, NotEstimableError
 from comfrey.models.network import components, network
-
-
-@pytest.fixture(params=["cnma_depression", "cnma_depression_discomb"])
-def case(request, reference):
-    ref = reference(request.param)
-    return ref, components(ref.fit("DL"), inactive="placebo")
-
-
-def test_component_effects(case):
-    ref, model = case
-    r = ref.results
-    for frame, kind in ((model.components, "random"), (model.common_components, "common")):
-        table = frame.set_index("term").loc[r["components"]]
-        np.testing.assert_allclose(table["estimate"], r[f"comp_TE_{kind}"], rtol=1e-10)
-        np.testing.assert_allclose(table["se"], r[f"comp_se_{kind}"], rtol=1e-10)
-    for mine, theirs in ((model.effects, "TE_random"), (model.standard_errors, "seTE_random")):
-        want = ref.matrix(theirs)
-        np.testing.assert_allclose(mine.loc[want.index, want.columns], want, rtol=1e-9, atol=1e-11)
-
-
-def test_test_of_additivity(case):
-    ref, model = case
-    r = ref.results
-    assert model.q == pytest.approx(r["Q_additive"], rel=1e-10)
-    assert model.q_df == r["df_additive"]
-    assert model.tau == pytest.approx(r["tau"], rel=1e-10)
-    if "Q_diff" in r and r["Q_diff"] is not None:
-        assert model.q_difference == pytest.approx(r["Q_diff"], rel=1e-8)
-        assert (model.q_difference_df, model.q_difference_p) == (r["df_diff"], pytest.approx(r["p_diff"], rel=1e-8))
 
 
 def test_without_combinations_the_component_model_is_the_network(random_network):

@@ -106,3 +106,49 @@ def test_consistent_data_have_no_inconsistency():
     assert net.q == pytest.approx(0, abs=1e-20)
     assert net.tau2 == 0
     assert net.split()["difference"].dropna().abs().max() < 1e-12
+
+
+def design_shape(columns, model):
+    """Covariance that the studies of a design share, in the rows of the plain algebra."""
+    data = frame(columns)
+    held = {s: tuple(sorted(set(g.a) | set(g.b))) for s, g in data.groupby("s", sort=False)}
+    names = [held[s] for s in dict.fromkeys(data.s) for _ in range(len(held[s]) - 1)]
+    place = [j for s in dict.fromkeys(data.s) for j in range(len(held[s]) - 1)]
+    same = np.array([[a == b for b in names] for a in names], float)
+    return same * np.where(np.array(place)[:, None] == np.array(place), 1.0, 0.5)
+
+
+@pytest.mark.parametrize("name", ["nma_diabetes_DL", "nma_smoking", "nma_depression", "random"])
+def test_random_inconsistency_is_the_maximum_of_brute_force(reference, random_network, dense, name):
+    columns = random_network(9, n=5, k=16, noise=0.5) if name == "random" else reference(name).columns()
+    columns = (*columns[:4], [str(s) for s in columns[4]])
+    model = dense(*columns)
+    shape = design_shape(columns, model)
+    sampling = model.V.copy()
+
+    def height(tau2, omega2):
+        model.V = sampling + omega2 * shape
+        return model.log_likelihood(tau2, restricted=True)
+
+    fit = network(*columns, method="REML").random_inconsistency()
+    best = height(fit.tau2, fit.omega2)
+    for tau2 in (0.0, 0.5, 0.99, 1.01, 2.0):
+        for omega2 in (0.0, 0.5, 0.99, 1.01, 2.0):
+            assert height(tau2 * fit.tau2 + 1e-3 * (tau2 > 1), omega2 * fit.omega2 + 1e-3 * (omega2 > 1)) <= best + 1e-7
+    assert fit.likelihood_ratio == pytest.approx(2 * (best - height(fit.tau2_consistent, 0.0)), abs=1e-6)
+    model.V = sampling + fit.omega2 * shape
+    theta, cov, _, _ = model.solve(fit.tau2)
+    np.testing.assert_allclose(fit.effects.iloc[1:, 0], theta, atol=1e-8)
+    np.testing.assert_allclose(fit.standard_errors.iloc[1:, 0], np.sqrt(np.diag(cov)), rtol=1e-7)
+    assert "omega2" in repr(fit)
+    assert 0 <= fit.p_value <= 1
+
+
+def test_random_inconsistency_needs_a_loop():
+    from comfrey.errors import NotEstimableError
+
+    with pytest.raises(NotEstimableError, match="no loop"):
+        network([0.1, 0.2], [0.1] * 2, ["A", "B"], ["B", "C"], [1, 2]).random_inconsistency()
+    loop = network([0.1, 0.2, 0.9], [0.1] * 3, ["A", "B", "A"], ["B", "C", "C"], [1, 2, 3]).random_inconsistency()
+    assert loop.tau2 == 0
+    assert "No design has two studies" in loop.notes[0]

@@ -1,6 +1,7 @@
 """Bad input, one by one: an error that names the argument, the row and the study, and what to do."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import comfrey as cf
@@ -33,6 +34,8 @@ def call(**changes):
         ({"treat_1": ["A", "C", "A"]}, ["treat_2, row 1", "itself", "s2"]),
         ({"treat_1": ["A", None, "A"]}, ["treat_1, row 1", "label"]),
         ({"treat_2": ["B", " ", "C"]}, ["treat_2, row 1"]),
+        ({"treat_2": pd.array(["B", pd.NA, "C"], dtype="string")}, ["treat_2, row 1"]),
+        ({"yi": pd.array([0.1, pd.NA, 0.2], dtype="Float64")}, ["yi, row 1"]),
         ({"study": ["s1", float("nan"), "s3"]}, ["study, row 1"]),
         ({"study": ["s1", "s2"]}, ["study", "2 values"]),
         ({"yi": [], "vi": [], "treat_1": [], "treat_2": [], "study": []}, ["no rows"]),
@@ -142,7 +145,5 @@ def test_the_door_opens():
 
 
 def test_column_names_need_their_frame():
-    import pandas as pd
-
     with pytest.raises(InputError, match=r"a column of data .y, v."):
         network("y", "w", "a", "b", "s", data=pd.DataFrame({"y": [1.0], "v": [1.0]}))

@@ -73,7 +73,14 @@ class Target:
             return (x * problem.scale) ** 2
         if self.kind == "angle":
             return math.cos(x)
+        if self.low > 0 and x <= self.low:  # the box of CAR begins a hair above zero
+            return 0.0
         return math.copysign(abs(x) ** (1 / self.gap), x)
+
+    def place(self, value: float, problem: Problem) -> float:
+        """Coordinate of a variance given in the units of the data."""
+        scaled = value / problem.scale**2
+        return math.sqrt(scaled) if self.kind == "sd" else math.log1p(scaled / problem.unit)
 
 
 def target_of(
@@ -167,6 +174,20 @@ def profile_interval(
                 ends[-1] = math.inf
     low, high = min(ends), max(ends)
     return ProfileInterval(name, target.value(centre, moved), low, high, level, fits, tuple(notes))
+
+
+def profile_values(
+    problem: Problem, found: Found, where: tuple[int, str, tuple[int, ...]], values: Floats, top: float
+) -> tuple[Floats, Floats]:
+    """Profile log-likelihood at values of a variance, `top` being that of the fit; outwards from its estimate."""
+    moved, x, target = target_of(problem, found.x, *where)
+    walk = _Walk(moved, x, moved(x)[0], target)
+    centre = float(x[target.coordinate])
+    places = np.clip([target.place(float(value), moved) for value in values], target.low, target.high)
+    heights = np.empty(places.size)
+    for i in np.argsort(np.abs(places - centre), kind="stable"):
+        heights[i] = top - 0.5 * walk.at(float(places[i]))[0]
+    return values, heights
 
 
 def _edge_note(target: Target, sign: float) -> str:

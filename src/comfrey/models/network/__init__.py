@@ -6,7 +6,9 @@ and priors below, and the result classes that they give.
 
 from __future__ import annotations
 
-from comfrey.models.network._bayes import BayesianComponents, BayesianNetwork, BayesianPooling, bayesian_pool
+from comfrey.models.network._bayes import BayesianComponents, BayesianNetwork
+from comfrey.models.network._bayes_pool import BayesianPooling, bayesian_pool
+from comfrey.models.network._classes import BayesianClasses
 from comfrey.models.network._components import Components, components
 from comfrey.models.network._contrasts import Contrasts, contrasts
 from comfrey.models.network._fit import network
@@ -28,11 +30,13 @@ from comfrey.models.network._priors import (
     Uniform,
     turner_prior,
 )
+from comfrey.models.network._random_inconsistency import RandomInconsistency
 from comfrey.models.network._ranking import PartialOrder, Ranking
 from comfrey.models.network._threshold import threshold_analysis
 
 __all__ = [
     "TURNER_2012",
+    "BayesianClasses",
     "BayesianComponents",
     "BayesianNetwork",
     "BayesianPooling",
@@ -49,6 +53,7 @@ __all__ = [
     "Network",
     "PartialOrder",
     "Prior",
+    "RandomInconsistency",
     "Ranking",
     "Uniform",
     "bayesian_pool",

@@ -1,4 +1,4 @@
-"""Bayesian networks, components and pooling without chains."""
+"""Bayesian networks and components without chains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from scipy.stats import qmc
 
 from comfrey.errors import InputError
 from comfrey.models.network._gaussian import LinearModel, NetworkModel
-from comfrey.models.network._input import numbers
 from comfrey.models.network._priors import HalfNormal, Prior
 from comfrey.models.network._quadrature import Posterior, mixture_cdf, mixture_quantile, posterior
 from comfrey.models.network._ranking import Ranking, make_ranking
@@ -25,17 +24,17 @@ if TYPE_CHECKING:
     from comfrey.models.network._network import Network
 
 __all__ = [
+    "Bayesian",
     "BayesianComponents",
     "BayesianNetwork",
-    "BayesianPooling",
     "bayesian_components",
     "bayesian_network",
-    "bayesian_pool",
+    "common_fields",
 ]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class _Bayesian(Result):
+class Bayesian(Result):
     """What all three have in common.
 
     Attributes
@@ -120,7 +119,7 @@ class _Bayesian(Result):
         return result
 
 
-def _common_fields(model: NetworkModel | LinearModel, prior: Prior | None, level: float) -> dict[str, Any]:
+def common_fields(model: NetworkModel | LinearModel, prior: Prior | None, level: float) -> dict[str, Any]:
     """Integrate, and describe tau."""
     chosen = HalfNormal(1.0) if prior is None else prior
     if not isinstance(chosen, Prior):
@@ -145,7 +144,7 @@ def _common_fields(model: NetworkModel | LinearModel, prior: Prior | None, level
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class BayesianNetwork(_Bayesian):
+class BayesianNetwork(Bayesian):
     """Posterior of a network."""
 
     treatments: tuple[str, ...] = ()
@@ -298,13 +297,13 @@ def bayesian_network(net: Network, prior: Prior | None, *, level: float) -> Baye
     if net.method == "MH":
         raise InputError("net", found="a Mantel-Haenszel network", expected="a network with a normal likelihood")
     return BayesianNetwork(
-        **_common_fields(NetworkModel(net._structure), prior, level),
+        **common_fields(NetworkModel(net._structure), prior, level),
         treatments=net.treatments, reference=net.reference, small_values=net.small_values,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class BayesianComponents(_Bayesian):
+class BayesianComponents(Bayesian):
     """Posterior of an additive component model."""
 
     terms: tuple[str, ...] = ()
@@ -333,96 +332,4 @@ class BayesianComponents(_Bayesian):
 def bayesian_components(model: Components, prior: Prior | None, *, level: float) -> BayesianComponents:
     """Posterior of a component model; see :meth:`Components.bayesian`."""
     rows = np.where(np.array(model.identifiable)[:, None], model._basis, np.nan)
-    return BayesianComponents(**_common_fields(model._model, prior, level), terms=model.terms, _rows=rows)
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class BayesianPooling(_Bayesian):
-    """Posterior of a random-effects meta-analysis.
-
-    Attributes
-    ----------
-    estimate, sd, median, ci_low, ci_high, pi_low, pi_high, probability_above_zero : float
-        Posterior mean and so on of the mean effect; the predictive interval is of a new study's effect.
-    k : int
-        Number of studies.
-    """
-
-    estimate: float = float("nan")
-    sd: float = float("nan")
-    median: float = float("nan")
-    ci_low: float = float("nan")
-    ci_high: float = float("nan")
-    pi_low: float = float("nan")
-    pi_high: float = float("nan")
-    probability_above_zero: float = float("nan")
-    k: int = 0
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """The mean effect and tau."""
-        return pd.DataFrame(
-            {
-                "mean": [self.estimate, self.tau_mean],
-                "sd": [self.sd, self.tau_sd],
-                "median": [self.median, self.tau_median],
-                "ci_low": [self.ci_low, self.tau_low],
-                "ci_high": [self.ci_high, self.tau_high],
-                "pi_low": [self.pi_low, np.nan],
-                "pi_high": [self.pi_high, np.nan],
-            },
-            index=["effect", "tau"],
-        )
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        """Model, prior, tau, error."""
-        return (f"Bayesian random-effects meta-analysis of {self.k} studies", *self._head)
-
-
-def bayesian_pool(yi: ArrayLike, vi: ArrayLike, prior: Prior | None = None, *, level: float = 0.95) -> BayesianPooling:
-    """Pool effects under a prior for tau, by adaptive quadrature: no chains, no seed, an error bound.
-
-    Parameters
-    ----------
-    yi, vi : (k,) array-like
-        Effects and sampling variances.
-    prior : Prior, optional
-        For tau; by default half-normal with scale 1.
-    level : float
-        Of the credible intervals.
-
-    Returns
-    -------
-    BayesianPooling
-
-    Raises
-    ------
-    InputError
-        For values that are not finite, variances that are not positive, or an improper posterior.
-
-    References
-    ----------
-    Röver C. J Stat Softw 2020;93(6):1-51, doi:10.18637/jss.v093.i06.
-
-    Examples
-    --------
-    >>> fit = bayesian_pool([0.1, 0.3, 0.5], [0.02, 0.03, 0.04], HalfNormal(0.5))
-    >>> round(fit.estimate, 3), round(fit.tau_median, 3)
-    (0.278, 0.194)
-    """
-    y, v = numbers(yi, "yi"), numbers(vi, "vi")
-    if y.size != v.size or not y.size:
-        raise InputError("vi", found=f"{v.size} values", expected=f"{y.size} values, as many as yi, and at least one")
-    for name, values, good in (("yi", y, np.isfinite(y)), ("vi", v, np.isfinite(v) & (v > 0))):
-        if not good.all():
-            i = int(np.flatnonzero(~good)[0])
-            raise InputError(name, found=values[i], expected="a finite number" + " above zero" * (name == "vi"), row=i)
-    common = _common_fields(LinearModel(y, v, np.ones((y.size, 1))), prior, level)
-    bare = BayesianPooling(**common)
-    row = bare._describe(np.ones((1, 1))).iloc[0]
-    return BayesianPooling(
-        **common, k=y.size, estimate=float(row["mean"]), sd=float(row["sd"]), median=float(row["median"]),
-        ci_low=float(row["ci_low"]), ci_high=float(row["ci_high"]), pi_low=float(row["pi_low"]),
-        pi_high=float(row["pi_high"]), probability_above_zero=float(row["probability_above_zero"]),
-    )  # fmt: skip
+    return BayesianComponents(**common_fields(model._model, prior, level), terms=model.terms, _rows=rows)

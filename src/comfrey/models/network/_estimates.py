@@ -12,7 +12,8 @@ from comfrey.errors import InputError
 from comfrey.models.network._designs import fit_designs
 from comfrey.models.network._direct import Direct, direct_evidence
 from comfrey.models.network._intervals import Pairs, Test, chi2_p, compare_pairs, q_by_part
-from comfrey.results import Result
+from comfrey.models.network._ranking import p_scores
+from comfrey.results import Result, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,3 +236,89 @@ class NetworkEstimates(Result):
     def _direct(self) -> Direct:
         make = lambda: direct_evidence(self._rows, self._structure, self._tau2)  # noqa: E731  # deferred
         return cast("Direct", self._keep("direct", make))
+
+    @property
+    def p_scores(self) -> pd.Series:
+        """P-scores under the model asked for, by treatment; within its part of the network."""
+        return self._series(p_scores(self._pairs.estimate, self._pairs.se, self._direction()), "p_score")
+
+    @property
+    def common_p_scores(self) -> pd.Series:
+        """P-scores under the common-effect model."""
+        pairs = self._common_pairs
+        return self._series(p_scores(pairs.estimate, pairs.se, self._direction()), "p_score")
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row a treatment: its effect against the reference of its part, best first if the direction is known."""
+        base = np.full(self.n_parts, -1)
+        base[self._structure.island[self.treatments.index(self.reference)]] = self.treatments.index(self.reference)
+        studies = self._structure.studies_per_treatment()
+        for part in np.flatnonzero(base < 0):
+            inside = np.flatnonzero(self._structure.island == part)
+            base[part] = inside[int(np.argmax(studies[inside]))]
+        rows, columns = np.arange(len(self.treatments)), base[self._structure.island]
+        keep = rows != columns
+        pairs, at = self._pairs, (rows[keep], columns[keep])
+        names = np.asarray(self.treatments)
+        table = pd.DataFrame(
+            {
+                "compared_with": names[columns[keep]],
+                "k": studies[rows[keep]],
+                "estimate": pairs.estimate[at],
+                "se": pairs.se[at],
+                "ci_low": pairs.ci_low[at],
+                "ci_high": pairs.ci_high[at],
+                "statistic": pairs.statistic[at],
+                "p_value": pairs.p_value[at],
+                "pi_low": pairs.pi_low[at],
+                "pi_high": pairs.pi_high[at],
+            },
+            index=pd.Index(names[keep], name="treatment"),
+        )
+        if self.small_values is not None:
+            table["p_score"] = self.p_scores.to_numpy()[keep]
+            table = table.sort_values("p_score", ascending=False, kind="stable")
+        return table
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """What was fitted and how it fits."""
+        model = (
+            "common-effect"
+            if self.method == "EE"
+            else self.method
+            if self.method == "MH"
+            else f"random-effects ({self.method})"
+        )
+        interval = {"z": "normal", "t": "t", "hk": "Knapp-Hartung"}[self.test]
+        measure = f" of {self.measure}" if self.measure else ""
+        lines = [
+            f"Network meta-analysis{measure}: {len(self.treatments)} treatments, {self.k} studies, "
+            f"{self.n_comparisons} comparisons",
+            f"Model: {model}; {100 * self.level:g}% {interval} intervals; effects against {self.reference}",
+        ]
+        if np.isfinite(self.tau2):
+            lines.append(
+                f"tau2 = {self.tau2:.4f}, I2 = {self.i2:.1f}%, Q = {self.q:.2f} (df {self.q_df}, p {_p(self.q_p)})"
+            )
+        else:
+            lines.append(f"Q = {self.q:.2f} (df {self.q_df}, p {_p(self.q_p)}); tau2 of each part: see .parts")
+        return (*lines, *self.notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every public field, the effects against the reference and the decomposition of Q, as plain JSON values."""
+        result = Result.to_dict(self)
+        result["certificates"] = [
+            plain(None if c is None else {s: getattr(c, s) for s in c.__slots__}) for c in self.certificates
+        ]
+        for name in ("q_heterogeneity", "q_inconsistency"):
+            for suffix in ("", "_df", "_p"):
+                result[name + suffix] = plain(getattr(self, name + suffix))
+        result["parts"] = plain(self.parts)
+        result["effects"] = plain(self.summary.reset_index())
+        return result
+
+
+def _p(value: float) -> str:
+    return "not available" if np.isnan(value) else f"{value:.4f}" if value >= 1e-4 else "< 0.0001"

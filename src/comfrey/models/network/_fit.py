@@ -184,8 +184,8 @@ def assemble(
         )
     if estimator != "EE" and not (q_parts > 0).all():
         said.append(
-            "Where Q has no degrees of freedom (no study repeats what others say), tau2 is set to 0, and t and "
-            "prediction intervals are not given (not a number)"
+            "Where Q has no degrees of freedom (no study repeats what others say), tau2 is set to 0, and t, "
+            "Knapp-Hartung and prediction intervals are not given (not a number)"
         )
     if not one:
         said.append("tau2 is not one number here (not a number): each part has its own, see .parts")

@@ -84,11 +84,16 @@ def labels(values: Iterable[Any], argument: str) -> NDArray[np.str_]:
         if isinstance(value, (float, np.floating)) and np.isfinite(value) and float(value).is_integer():
             text = str(int(value))  # spreadsheets turn whole numbers into floats
         else:
-            text = "" if value is None or value != value else str(value).strip()  # NaN
+            text = "" if _is_missing(value) else str(value).strip()  # NaN
         if not text or text == "<NA>":
             raise InputError(argument, found="nothing", expected="a label", row=row)
         result.append(text)
     return np.asarray(result, dtype=np.str_)
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN, NaT and pandas' NA (which cannot be compared, not even with itself)."""
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
 def _check_numbers(yi: NDArray[np.float64], vi: NDArray[np.float64], study: NDArray[np.str_]) -> None:

@@ -90,7 +90,7 @@ def compare_pairs(
     References
     ----------
     Rücker G. Res Synth Methods 2012;3:312-324, doi:10.1002/jrsm.1058.
-    Jackson D, Riley RD. Stat Med 2014;33:2816-2829, doi:10.1002/sim.6188 (the correction).
+    Jackson D, Riley RD. Stat Med 2014;33:541-554, doi:10.1002/sim.5957 (the correction).
     """
     estimate, variance = differences(structure, solution)
     q, df = q_by_part(structure, solution)

@@ -89,8 +89,8 @@ def mantel_haenszel_design(
     References
     ----------
     Robins J, Breslow N, Greenland S. Biometrics 1986;42:311-323, doi:10.2307/2531052.
-    Mickey RM, Elashoff RM. Biometrics 1985;41:623-635, doi:10.2307/2531283.
-    Greenland S. Biometrics 1989;45:183-191, doi:10.2307/2532044.
+    Mickey RM, Elashoff RM. Biometrics 1985;41:623-635.
+    Greenland S. Biometrics 1989;45:183-191.
 
     Examples
     --------

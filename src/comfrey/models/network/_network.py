@@ -6,19 +6,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-import pandas as pd
 
 from comfrey.errors import InputError
-from comfrey.models.network import _contribution, _inconsistency, _league, _splitting, _threshold
+from comfrey.models.network import (
+    _contribution,
+    _inconsistency,
+    _league,
+    _paths,
+    _random_inconsistency,
+    _splitting,
+    _threshold,
+)
 from comfrey.models.network._estimates import NetworkEstimates
 from comfrey.models.network._ranking import PartialOrder, Ranking, make_ranking, p_scores, partial_order, rank_counts
-from comfrey.results import Result, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
+
     from comfrey.models.network._bayes import BayesianNetwork
+    from comfrey.models.network._classes import BayesianClasses
     from comfrey.models.network._priors import Prior
+    from comfrey.models.network._random_inconsistency import RandomInconsistency
 
 __all__ = ["Network"]
 
@@ -103,6 +113,18 @@ class Network(NetworkEstimates):
         make = lambda: _inconsistency.decompose(self, tau2_within)  # noqa: E731  # deferred
         return cast("_inconsistency.Designs", self._keep(f"designs {tau2_within}", make))
 
+    def random_inconsistency(self) -> RandomInconsistency:
+        """Fit a variance between designs besides that between studies; see Jackson et al. 2014.
+
+        Returns
+        -------
+        RandomInconsistency
+        """
+        return cast(
+            "RandomInconsistency",
+            self._keep("random inconsistency", lambda: _random_inconsistency.random_inconsistency(self)),
+        )
+
     def net_heat(self, *, random: bool = False) -> _inconsistency.NetHeat:
         """Where inconsistency comes from: the net heat matrix of Krahn et al. 2013.
 
@@ -160,15 +182,13 @@ class Network(NetworkEstimates):
         return _contribution.contributions(self, kind, per, risk_of_bias, common=common)
 
     @property
-    def p_scores(self) -> pd.Series:
-        """P-scores under the model asked for, by treatment; within its part of the network."""
-        return self._series(p_scores(self._pairs.estimate, self._pairs.se, self._direction()), "p_score")
+    def evidence_paths(self) -> pd.DataFrame:
+        """How direct and how broad the evidence of each pair is (König et al. 2013, doi:10.1002/sim.6001).
 
-    @property
-    def common_p_scores(self) -> pd.Series:
-        """P-scores under the common-effect model."""
-        pairs = self._common_pairs
-        return self._series(p_scores(pairs.estimate, pairs.se, self._direction()), "p_score")
+        Columns: proportion (of direct evidence), mean_path_length (1 where all is direct) and minimal_parallelism
+        (1 where all evidence passes through one design).
+        """
+        return _paths.evidence_paths(self)
 
     def ranking(self, *, draws: int = 20_000, seed: int = 1, minimal_difference: float = 0.0) -> Ranking:
         """Rank probabilities, SUCRA, mean ranks with intervals, and the precision of the hierarchy.
@@ -298,79 +318,29 @@ class Network(NetworkEstimates):
 
         return bayesian_network(self, prior, level=self.level if level is None else level)
 
-    # --- the face ---------------------------------------------------------------------------------------------
+    def bayesian_classes(
+        self,
+        classes: Mapping[str, str],
+        prior: Prior | None = None,
+        prior_class: Prior | None = None,
+        *,
+        level: float | None = None,
+    ) -> BayesianClasses:
+        """Posterior when treatments of a class are alike: they borrow from one another, as far as the data let them.
 
-    @property
-    def summary(self) -> pd.DataFrame:
-        """One row a treatment: its effect against the reference of its part, best first if the direction is known."""
-        base = np.full(self.n_parts, -1)
-        base[self._structure.island[self.treatments.index(self.reference)]] = self.treatments.index(self.reference)
-        studies = self._structure.studies_per_treatment()
-        for part in np.flatnonzero(base < 0):
-            inside = np.flatnonzero(self._structure.island == part)
-            base[part] = inside[int(np.argmax(studies[inside]))]
-        rows, columns = np.arange(len(self.treatments)), base[self._structure.island]
-        keep = rows != columns
-        pairs, at = self._pairs, (rows[keep], columns[keep])
-        names = np.asarray(self.treatments)
-        table = pd.DataFrame(
-            {
-                "compared_with": names[columns[keep]],
-                "k": studies[rows[keep]],
-                "estimate": pairs.estimate[at],
-                "se": pairs.se[at],
-                "ci_low": pairs.ci_low[at],
-                "ci_high": pairs.ci_high[at],
-                "statistic": pairs.statistic[at],
-                "p_value": pairs.p_value[at],
-                "pi_low": pairs.pi_low[at],
-                "pi_high": pairs.pi_high[at],
-            },
-            index=pd.Index(names[keep], name="treatment"),
-        )
-        if self.small_values is not None:
-            table["p_score"] = self.p_scores.to_numpy()[keep]
-            table = table.sort_values("p_score", ascending=False, kind="stable")
-        return table
+        Parameters
+        ----------
+        classes : mapping of treatment to class
+            Treatments left out stand alone; the reference belongs to no class.
+        prior, prior_class : Prior, optional
+            For tau, and for the standard deviation within classes; by default half-normal with scale 1.
+        level : float, optional
+            Of the credible intervals; by default that of the network.
 
-    @property
-    def headline(self) -> tuple[str, ...]:
-        """What was fitted and how it fits."""
-        model = (
-            "common-effect"
-            if self.method == "EE"
-            else self.method
-            if self.method == "MH"
-            else f"random-effects ({self.method})"
-        )
-        interval = {"z": "normal", "t": "t", "hk": "Knapp-Hartung"}[self.test]
-        measure = f" of {self.measure}" if self.measure else ""
-        lines = [
-            f"Network meta-analysis{measure}: {len(self.treatments)} treatments, {self.k} studies, "
-            f"{self.n_comparisons} comparisons",
-            f"Model: {model}; {100 * self.level:g}% {interval} intervals; effects against {self.reference}",
-        ]
-        if np.isfinite(self.tau2):
-            lines.append(
-                f"tau2 = {self.tau2:.4f}, I2 = {self.i2:.1f}%, Q = {self.q:.2f} (df {self.q_df}, p {_p(self.q_p)})"
-            )
-        else:
-            lines.append(f"Q = {self.q:.2f} (df {self.q_df}, p {_p(self.q_p)}); tau2 of each part: see .parts")
-        return (*lines, *self.notes)
+        Returns
+        -------
+        BayesianClasses
+        """
+        from comfrey.models.network._classes import class_network
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every public field, the effects against the reference and the decomposition of Q, as plain JSON values."""
-        result = Result.to_dict(self)
-        result["certificates"] = [
-            plain(None if c is None else {s: getattr(c, s) for s in c.__slots__}) for c in self.certificates
-        ]
-        for name in ("q_heterogeneity", "q_inconsistency"):
-            for suffix in ("", "_df", "_p"):
-                result[name + suffix] = plain(getattr(self, name + suffix))
-        result["parts"] = plain(self.parts)
-        result["effects"] = plain(self.summary.reset_index())
-        return result
-
-
-def _p(value: float) -> str:
-    return "not available" if np.isnan(value) else f"{value:.4f}" if value >= 1e-4 else "< 0.0001"
+        return class_network(self, classes, prior, prior_class, level=self.level if level is None else level)

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from comfrey.models.network._gaussian import Evaluation, GaussianModel
     from comfrey.models.network._priors import Prior
 
-__all__ = ["Posterior", "mixture_cdf", "mixture_quantile", "posterior"]
+__all__ = [
+    "GAUSS",
+    "KRONROD",
+    "NODES",
+    "Posterior",
+    "mixture_cdf",
+    "mixture_quantile",
+    "panel_quantile",
+    "posterior",
+    "starting_scale",
+]
 
 # Gauss-Kronrod (7, 15): Piessens et al., QUADPACK, 1983.
 _HALF_NODES = np.array([
@@ -38,9 +48,9 @@ _HALF_GAUSS = np.array([
     0.0, 0.129484966168869693270611432679082, 0.0, 0.279705391489276667901467771423780,
     0.0, 0.381830050505118944950369775488975, 0.0, 0.417959183673469387755102040816327,
 ])  # fmt: skip
-_NODES = np.concatenate([-_HALF_NODES, _HALF_NODES[-2::-1]])
-_KRONROD = np.concatenate([_HALF_KRONROD, _HALF_KRONROD[-2::-1]])
-_GAUSS = np.concatenate([_HALF_GAUSS, _HALF_GAUSS[-2::-1]])
+NODES = np.concatenate([-_HALF_NODES, _HALF_NODES[-2::-1]])
+KRONROD = np.concatenate([_HALF_KRONROD, _HALF_KRONROD[-2::-1]])
+GAUSS = np.concatenate([_HALF_GAUSS, _HALF_GAUSS[-2::-1]])
 
 _TOLERANCE = 1e-9
 _MAX_PANELS = 400
@@ -94,35 +104,45 @@ class Posterior:
 
     def tau_quantile(self, probability: float) -> float:
         """Quantile of tau."""
-        masses = np.array([0.5 * (b - a) * float(_KRONROD @ f) for a, b, f in self.panels])
-        cumulative = np.cumsum(masses)
-        i = min(int(np.searchsorted(cumulative, probability)), len(masses) - 1)
-        a, b, f = self.panels[i]
-        rest = probability - (cumulative[i - 1] if i else 0.0)
-        inner = np.polynomial.Legendre.fit(_NODES, f, _NODES.size - 1, domain=[-1, 1]).integ(lbnd=-1)
-        half = 0.5 * (b - a)
+        return panel_quantile(self.panels, self.scale, probability)
 
-        def miss(x: float) -> float:
-            return half * float(inner(x)) - rest
 
-        low, high = miss(-1.0), miss(1.0)
-        x = -1.0 if low >= 0 else 1.0 if high <= 0 else float(brentq(miss, -1.0, 1.0, xtol=1e-13))
-        u = a + half * (x + 1)
-        return self.scale * u / (1 - u)
+def panel_quantile(
+    panels: tuple[tuple[float, float, NDArray[np.float64]], ...], scale: float, probability: float
+) -> float:
+    """Quantile of scale * u / (1 - u) from the densities of u at the nodes of its panels.
+
+    Within a panel the density is the polynomial through its nodes, integrated exactly.
+    """
+    masses = np.array([0.5 * (b - a) * float(KRONROD @ f) for a, b, f in panels])
+    cumulative = np.cumsum(masses)
+    i = min(int(np.searchsorted(cumulative, probability)), len(masses) - 1)
+    a, b, f = panels[i]
+    rest = probability - (cumulative[i - 1] if i else 0.0)
+    inner = np.polynomial.Legendre.fit(NODES, f, NODES.size - 1, domain=[-1, 1]).integ(lbnd=-1)
+    half = 0.5 * (b - a)
+
+    def miss(x: float) -> float:
+        return half * float(inner(x)) - rest
+
+    low, high = miss(-1.0), miss(1.0)
+    x = -1.0 if low >= 0 else 1.0 if high <= 0 else float(brentq(miss, -1.0, 1.0, xtol=1e-13))
+    u = a + half * (x + 1)
+    return scale * u / (1 - u)
 
 
 def _panel(
     model: GaussianModel, prior: Prior, scale: float, a: float, b: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[Evaluation]]:
     """Values of tau at the nodes, log of prior times likelihood times Jacobian, and the solved models."""
-    u = 0.5 * (a + b) + 0.5 * (b - a) * _NODES
+    u = 0.5 * (a + b) + 0.5 * (b - a) * NODES
     tau = scale * u / (1 - u)
     solved = [model.evaluate(float(t * t)) for t in tau]
     height = np.array([s.log_likelihood(model.free, restricted=True) for s in solved])
     return tau, height + prior.log_density(tau) + math.log(scale) - 2 * np.log1p(-u), solved
 
 
-def _start(model: GaussianModel) -> float:
+def starting_scale(model: GaussianModel) -> float:
     """Find a scale for tau: roughly where the restricted likelihood has its mass."""
     tau2, certificate = fit_tau2(model, "REML")
     spread = (
@@ -186,7 +206,7 @@ def posterior(model: GaussianModel, prior: Prior) -> Posterior:
         )  # fmt: skip
     finite = math.isfinite(prior.upper)
     order = 2 if finite or tail > 3 else 1 if tail > 2 else 0
-    scale = _start(model)
+    scale = starting_scale(model)
     end = prior.upper / (scale + prior.upper) if finite else 1.0
     edges = np.unique(np.concatenate([[0.0], end * np.array([0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0])]))
     panels: dict[int, tuple[float, float, NDArray[np.float64], NDArray[np.float64], list[Evaluation]]] = {}
@@ -201,8 +221,8 @@ def posterior(model: GaussianModel, prior: Prior) -> Posterior:
         a, b, tau, height, solved = panels[key]
         rows = _moments(tau / scale, solved, order, unit) * np.exp(height - peak)
         half = 0.5 * (b - a)
-        fine = half * rows @ _KRONROD
-        return fine, np.abs(fine - half * rows @ _GAUSS)
+        fine = half * rows @ KRONROD
+        return fine, np.abs(fine - half * rows @ GAUSS)
 
     pieces = {key: integrate(key) for key in panels}
     heap = [(-float(e.max()), key) for key, (_, e) in pieces.items()]
@@ -240,8 +260,8 @@ def _collect(
     ordered = sorted(panels.values(), key=lambda p: p[0])
     tau = np.concatenate([p[2] for p in ordered])
     density = [np.exp(p[3] - peak) / mass for p in ordered]
-    fine = np.concatenate([0.5 * (p[1] - p[0]) * _KRONROD * f for p, f in zip(ordered, density, strict=True)])
-    coarse = np.concatenate([0.5 * (p[1] - p[0]) * _GAUSS * f for p, f in zip(ordered, density, strict=True)])
+    fine = np.concatenate([0.5 * (p[1] - p[0]) * KRONROD * f for p, f in zip(ordered, density, strict=True)])
+    coarse = np.concatenate([0.5 * (p[1] - p[0]) * GAUSS * f for p, f in zip(ordered, density, strict=True)])
     solved = [s for p in ordered for s in p[4]]
     reach = np.maximum(fine, coarse) * np.maximum(1.0, (tau / scale) ** 2)
     keep = reach > 1e-14 * reach.max()

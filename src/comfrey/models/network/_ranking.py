@@ -49,7 +49,7 @@ def p_scores(
     small_values : "desirable" or "undesirable"
         Which direction is good.
     minimal_difference : float
-        How much better it has to be (Mavridis et al. 2020, doi:10.1002/jrsm.1405).
+        How much better it has to be (Mavridis et al. 2020, doi:10.1002/bimj.201900026).
 
     Returns
     -------

@@ -1,0 +1,69 @@
+"""The ledger's pages of diagnostics: influence, leave-one-out, cumulative, predictions of studies, subsets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from comfrey.ledger._entry import CLOSED, EXACT, Tolerance
+from comfrey.ledger._page import open_page
+from comfrey.models.pooling import pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from comfrey.ledger._entry import Entry
+
+__all__ = ["PAGES"]
+
+_REFITS = Tolerance(1e-9, 1e-12, "refits whose searches close to the last digits on both sides")
+_INFLUENCE = {
+    "rstudent": "rstudent", "dffits": "dffits", "cook.d": "cook_distance", "cov.r": "cov_ratio",
+    "tau2.del": "tau2_deleted", "QE.del": "q_deleted", "hat": "hat", "weight": "weight",
+}  # fmt: skip
+_LEAVE_ONE_OUT = {
+    "estimate": "estimate", "se": "se", "pval": "p_value", "ci.lb": "ci_low", "ci.ub": "ci_high", "Q": "q",
+    "tau2": "tau2", "I2": "i2",
+}  # fmt: skip
+_STUDIES = {"pred": "estimate", "se": "se", "pi.lb": "pi_low", "pi.ub": "pi_high"}
+_DEVIATIONS = {
+    "pred": "deviation", "se": "deviation_se", "pi.lb": "deviation_low", "pi.ub": "deviation_high",
+}  # fmt: skip
+
+
+def _influence() -> Iterator[Entry]:
+    page = open_page("diagnostics", "influence_bcg")
+    how = "cf.pool(yi, vi, test='z')"
+    fit = pool(np.array(page.data["yi"]), np.array(page.data["vi"]), test="z")
+    found = fit.influence()
+    yield from page.entries("influence", found, _INFLUENCE, f"{how}.influence()", _REFITS)
+    yield from page.entries("", found, {"dfbs": "dfbetas"}, f"{how}.influence()", _REFITS)
+    flags = found.influential.astype(float)
+    yield page.entry("is_infl", page.results["is_infl"], flags, f"{how}.influence().influential", EXACT)
+    yield from page.entries("rstandard", found, {"resid": "residual", "z": "rstandard"}, f"{how}.influence()", _REFITS)
+    yield from page.entries("rstudent", found, {"z": "rstudent"}, f"{how}.influence()", _REFITS)
+    yield from page.entries("leave1out", fit.leave_one_out(), _LEAVE_ONE_OUT, f"{how}.leave_one_out()", _REFITS)
+    steps = {name: name for name in ("estimate", "se", "tau2")}
+    yield from page.entries("cumul_order_given", fit.cumulative(), steps, f"{how}.cumulative()", _REFITS)
+    studies = fit.blups()
+    yield from page.entries("blup", studies, _STUDIES, f"{how}.blups()", _REFITS)
+    yield from page.entries("ranef", studies, _DEVIATIONS, f"{how}.blups()", _REFITS)
+    yield from page.entries("", fit, {"weights": "weights"}, how, _REFITS)
+
+
+def _subsets() -> Iterator[Entry]:
+    page = open_page("diagnostics", "gosh_bcg_dl")
+    how = "cf.pool(yi, vi, method='DL').subsets()"
+    found = pool(np.array(page.data["yi"]), np.array(page.data["vi"]), method="DL").subsets()
+    quantiles = np.quantile(found.estimate, [0.05, 0.25, 0.5, 0.75, 0.95])
+    expected = page.results
+    yield page.entry("n", expected["n"], len(found), f"len({how})", EXACT)
+    yield page.entry(
+        "mean_estimate", expected["mean_estimate"], found.estimate.mean(), f"mean of {how}.estimate", CLOSED
+    )
+    yield page.entry("quantiles", expected["quantiles"], quantiles, f"quantiles of {how}.estimate", CLOSED)
+    yield page.entry("I2_mean", expected["I2_mean"], found.i2.mean(), f"mean of {how}.i2", CLOSED)
+
+
+PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_influence, _subsets)
