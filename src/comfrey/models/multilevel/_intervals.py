@@ -125,17 +125,23 @@ class _Walk:
         self.start = x
         self.fits = 0
 
+    def _climb(self, start: Floats, place: float, known: Found | None) -> Found:
+        x = start.copy()
+        x[self.target.coordinate] = place
+        return maximise(self.problem, x, self.lower, self.upper, fixed=self.fixed, tolerance=1e-8, known=known)
+
     def at(self, place: float) -> tuple[float, float]:
         """Signed root of twice the drop of the likelihood, and its slope, at a place of the coordinate."""
-        i = self.target.coordinate
-        near = min(self.warm, key=lambda known: abs(known - place), default=None)
-        x = (self.start if near is None else self.warm[near].x).copy()
-        x[i] = place
-        found = maximise(self.problem, x, self.lower, self.upper, fixed=self.fixed, tolerance=1e-8)
-        if not found.converged:
-            retry = self.start.copy()
-            retry[i] = place
-            found = maximise(self.problem, retry, self.lower, self.upper, fixed=self.fixed, tolerance=1e-8)
+        # The profile is the highest of all maxima with this coordinate held: neighbours on either side may lie on
+        # different ones, so that both are followed, and the fit itself.
+        below = max((known for known in self.warm if known < place), default=None)
+        above = min((known for known in self.warm if known > place), default=None)
+        starts = [self.warm[known].x for known in (below, above) if known is not None]
+        found = self._climb(starts[0] if starts else self.start, place, None)
+        for start in [*starts[1:], self.start]:
+            other = self._climb(start, place, found)
+            if other.converged and (not found.converged or other.value > found.value):
+                found = other
         if not found.converged:
             raise ConvergenceError("A fit along the profile did not converge; there is no interval to give.")
         self.fits += 1
@@ -143,7 +149,7 @@ class _Walk:
         drop = 2 * (self.top - found.value)
         if drop < -1e-6 * max(1.0, abs(self.top)):
             raise ConvergenceError("The profile found a higher likelihood than the fit: the fit is not the maximum.")
-        return drop, -2 * float(found.gradient[i])
+        return drop, -2 * float(found.gradient[self.target.coordinate])
 
 
 def profile_interval(

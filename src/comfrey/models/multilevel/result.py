@@ -197,6 +197,16 @@ class MultilevelFit(Result):
         ----------
         Hedges LV, Tipton E, Johnson MC (2010). Res Synth Methods 1:39-65. doi:10.1002/jrsm.5
         Pustejovsky JE, Tipton E (2018). J Bus Econ Stat 36:672-683. doi:10.1080/07350015.2016.1247004
+
+        Examples
+        --------
+        >>> import comfrey as cf
+        >>> frame = {"study": [1, 1, 2, 2, 3, 3, 4, 4], "es": range(8), "vi": [0.02] * 8,
+        ...          "yi": [0.1, 0.2, 0.5, 0.7, -0.1, 0.1, 0.3, 0.6]}
+        >>> fit = cf.multilevel("yi", "vi", random="study/es", data=frame)
+        >>> robust = fit.robust("study")
+        >>> round(robust.se, 4), round(robust.df, 4)
+        (0.1369, 3.0)
         """
         state = self._state
         codes = codes_of(column(cluster, "cluster", state.data), "cluster", self.k)[0]
@@ -217,6 +227,16 @@ class MultilevelFit(Result):
             Its place in that field, or its name in `sigma2_names`, `tau2_names` or `rho_names`.
         level : float, optional
             Level of the interval; the fit's own if not given.
+
+        Examples
+        --------
+        >>> import comfrey as cf
+        >>> frame = {"study": [1, 1, 2, 2, 3, 3, 4, 4], "es": range(8), "vi": [0.02] * 8,
+        ...          "yi": [0.1, 0.2, 0.5, 0.7, -0.1, 0.1, 0.3, 0.6]}
+        >>> fit = cf.multilevel("yi", "vi", random="study/es", data=frame)
+        >>> low, high = fit.profile_interval("sigma2", "study")
+        >>> round(low, 4), round(high, 4)
+        (0.0, 0.643)
         """
         level = check_level(self.level if level is None else level)
         known = [item for item in self._state.parameters if item.kind == parameter]
