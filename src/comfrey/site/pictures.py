@@ -86,6 +86,7 @@ def plan_pictures(review: Review, answers: Answers) -> Iterator[Plan]:
         elif question.kind in {"mechanisms", "signatures"}:
             yield _directions(question)
         yield from _forests(review, question)
+        yield from _networks(question)
 
 
 def _plan(
@@ -231,6 +232,25 @@ def _forests(review: Review, question: QuestionAnswer) -> Iterator[Plan]:
             ends = (first, second) if better[question.id] == "lower" else (second, first)
         caption = f"{finding.statement} Model: {finding.model}."
         yield _plan(finding.id, finding.label, caption, [finding], partial(_forest, finding, ends))
+
+
+def _networks(question: QuestionAnswer) -> Iterator[Plan]:
+    """Plan the graph of each network, or island, of at least three treatments."""
+    for finding in question.findings:
+        if finding.fit is None or not finding.network or len(finding.network.get("effects", ())) < 2:
+            continue
+        drawn = "Circles: treatments, area by people. Lines: comparisons within trials, width by trials."
+        caption = f"{finding.statement} {drawn}"
+        yield _plan(finding.id, finding.label, caption, [finding], partial(_graph, finding))
+
+
+def _graph(finding: Finding) -> Figure:
+    from comfrey.figures.network import network_graph
+
+    assert finding.network is not None  # noqa: S101 - only findings with a table are planned
+    people = finding.network["people"]
+    figure: Figure = network_graph(finding.fit, participants=people).figure
+    return figure
 
 
 def _favours(review: Review, finding: Finding, part: int) -> str:
