@@ -55,7 +55,7 @@ def forest(finding: Finding, ax: Axes, *, title: str, ends: tuple[str, str] | No
         ax.set_xscale("log")
     ax.set_xlim(low, high)
     bottom = -len(lines) - (2.4 if finding.k > 1 else 0.1)
-    ax.set_ylim(bottom, 0.7)
+    ax.set(ylim=(bottom, 0.7), yticks=[])
     _ticks(ax, low, high, finding.scale, ratio=ratio)
     if finding.scale != "percent":
         ax.axvline(1 if ratio else 0, color=COLOURS["muted"], lw=0.9, ls=(0, (1, 2)), zorder=0)
