@@ -22,7 +22,7 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-Method = Literal["EE", "DL", "HE", "HS", "HSk", "SJ", "ML", "REML", "EB", "PM", "PMM"]
+Method = Literal["EE", "DL", "DL2", "HE", "HS", "HSk", "SJ", "ML", "REML", "EB", "PM", "PMM"]
 Test = Literal["z", "hk", "hk-adhoc", "t"]
 Words = Annotated[str, Field(min_length=1, max_length=2000)]
 
