@@ -177,3 +177,14 @@ def test_the_schema_knows_every_column_of_the_shipped_tables(name, request):
             header = next(csv.reader(lines))
         assert set(header) <= schema["properties"].keys() | table.columns.keys()
         assert set(schema["required"]) <= set(header)
+
+
+def test_a_review_may_name_every_method_and_test_that_the_engine_has():
+    from typing import get_args
+
+    from comfrey.models._fit import TESTS
+    from comfrey.models.tau2 import METHODS
+    from comfrey.review.spec import Method, Test
+
+    assert set(get_args(Method)) == set(METHODS)
+    assert set(get_args(Test)) == set(TESTS)

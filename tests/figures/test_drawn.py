@@ -164,6 +164,7 @@ def test_every_forest_plot_of_the_shipped_reviews_holds_its_numbers(name, reques
                 continue
             ax = forest_figure(finding, finding.label).axes[0]
             texts = [text.get_text() for text in ax.texts]
+            assert [tick.get_text() for tick in ax.get_yticklabels()] == []
             marks = [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "s"]
             shown = [line.result.estimate for line in finding.studies if line.result]
             assert marks == pytest.approx(shown), finding.id

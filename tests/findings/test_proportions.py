@@ -131,6 +131,13 @@ def test_a_sensitivity_analysis_may_use_another_scale(prevalence):
     assert sum(line.weight for line in finding.studies) == pytest.approx(100)
 
 
+def test_a_sensitivity_analysis_may_go_by_any_column_and_loses_no_row(small):
+    small.edit("review.yaml", "merge_splits: true}", "merge_splits: true, by: total}")
+    question = small.answers().questions[0]
+    by_total = {f.group["total"]: rows_of(f) for f in question.findings if f.id.startswith("prevalence-any-recall")}
+    assert by_total == {"100": {"p1"}, "200": {"p2"}, "300": {"p3"}, "50": {"p4"}, "40": set()}
+
+
 def test_each_declared_sensitivity_analysis_is_there(nssi, nssi_answers):
     for spec in nssi.spec.questions:
         answered = next(question for question in nssi_answers.questions if question.id == spec.id)

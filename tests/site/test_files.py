@@ -161,9 +161,9 @@ def same(one, two):
     assert [name for name in one if one[name] != two[name]] == []
 
 
-def test_the_same_input_gives_the_same_bytes_in_processes_with_different_hashes(tmp_path, small):
-    first = build_apart(small.path, tmp_path / "one", 1)
-    same(first, build_apart(small.path, tmp_path / "two", 4242))
+def test_the_same_input_gives_the_same_bytes_in_processes_with_different_hashes(tmp_path, starter):
+    first = build_apart(starter.path, tmp_path / "one", 1)
+    same(first, build_apart(starter.path, tmp_path / "two", 4242))
 
 
 def test_the_shipped_review_gives_the_same_bytes_in_another_process(nssi_build, tmp_path):

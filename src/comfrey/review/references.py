@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from comfrey.review.messaging import check_messaging
 from comfrey.review.problems import Problem
@@ -274,6 +274,30 @@ def _own_columns(table: str, spec: ReviewSpec) -> dict[str, Mapping[str, str] | 
     return own
 
 
+def _holds(column: str, table: str, spec: ReviewSpec) -> str:
+    """Say what the cells of a column hold: a number, a list, or words."""
+    studies = [name for name, other in spec.tables.items() if other.type == "studies"]
+    for name in (table, *studies):
+        what = spec.tables[name].columns.get(column)
+        if what is not None:
+            return {"number": "a number", "count": "a number", "percent": "a number", "flags": "a list"}.get(
+                what, "words"
+            )
+        field = ROW_TYPES[spec.tables[name].type].model_fields.get(column)
+        if field is not None:
+            if _made_of(field.annotation, tuple):
+                return "a list"
+            return "a number" if _made_of(field.annotation, int) or _made_of(field.annotation, float) else "words"
+    return "words"
+
+
+def _made_of(annotation: Any, kind: type) -> bool:
+    """Tell whether a type is of this kind, or an optional or annotated one of it."""
+    if annotation is kind or get_origin(annotation) is kind:
+        return True
+    return get_origin(annotation) is not Literal and any(_made_of(part, kind) for part in get_args(annotation))
+
+
 def _column(column: str, where: str, table: str, spec: ReviewSpec, wrong: Any) -> bool:
     """Tell whether a table has a column; say so where it has not."""
     columns = _columns(table, spec)
@@ -286,6 +310,14 @@ def _column(column: str, where: str, table: str, spec: ReviewSpec, wrong: Any) -
 
 def _rule(rule: Rule, where: str, table: str, spec: ReviewSpec, wrong: Any) -> None:
     if not _column(rule.column, f"{where}.column", table, spec, wrong):
+        return
+    holds = _holds(rule.column, table, spec)
+    asked = "a number" if rule.at_least is not None or rule.at_most is not None else "words"
+    asked = "a list" if rule.lacks is not None else asked
+    if holds != asked and not rule.present:
+        found = f"a condition for {asked} on {rule.column!r}, which holds {holds}"
+        fix = "use at_least and at_most for numbers, is and is_not for words, lacks for flags"
+        wrong("rule-does-not-fit", where, found, f"a condition for {holds}", fix)
         return
     vocabulary = _columns(table, spec)[rule.column]
     if vocabulary is not None:

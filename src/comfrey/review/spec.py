@@ -199,7 +199,7 @@ class Treatments(_Question):
     better: Literal["lower", "higher"] = "lower"
     at_weeks: float | None = None
     """Of several times in one trial the one closest to this is used; the later of two as close."""
-    increment: float = 0.5
+    increment: Annotated[float, Field(ge=0)] = 0.5
     method: Method = "REML"
     test: Test = "hk"
     merge: tuple[Merge, ...] = ()
