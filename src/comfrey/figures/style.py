@@ -120,7 +120,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     text = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{name}-\2"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
     # The page's own font takes over, with the same fallbacks as its text.
-    text = text.replace(f"'{FONT}', 'DejaVu Sans'", f"'{FONT_ON_PAGE}', 'Inter', system-ui, sans-serif")
+    text = re.sub(f"'{FONT}'(, 'DejaVu Sans')?", f"'{FONT_ON_PAGE}', 'Inter', system-ui, sans-serif", text)
     # At most a fifth larger than drawn, so that small figures do not swell to the width of the page.
     widest = round(figure.get_figwidth() * 116)
     head = f' style="max-width:{widest}px" role="img" aria-labelledby="{name}-title {name}-desc"'

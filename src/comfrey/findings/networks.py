@@ -147,6 +147,7 @@ def _tell_island(
         table = _table(review, question, spec, net, reference, nodes, names)
     except ComfreyError as error:
         return _Told(model, f"{label}: not analysed ({error}).", dict.fromkeys((*_NUMBERS, "tau2"), str(error)))
+    table["nodes"] = list(nodes)
     table["people"] = {
         names[node]: sum(trial.arms[node].total for trial in trials if node in trial.arms) for node in nodes
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from comfrey.errors import ComfreyError
+from comfrey.errors import ConvergenceError, NotEstimableError
 from comfrey.findings.finding import Interval
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def pool_proportions(
     model = f"binomial-normal, one stage, maximum likelihood, {'normal' if test == 'z' else 't'} interval"
     try:
         fit = cf.count_model("PLO", cases=x, total=n, test=test)
-    except ComfreyError as error:
+    except (ConvergenceError, NotEstimableError) as error:
         return Pooled(model, reasons=dict.fromkeys(("estimate", "ci_low", "ci_high", "pi_low", "pi_high"), str(error)))
     percent = fit.back_transformed()
     shown = {name: 100 * float(percent[name]) for name in ("estimate", "ci_low", "ci_high", "pi_low", "pi_high")}
@@ -123,7 +123,7 @@ def pool_effects(effects: EffectSizes, method: Method, test: Test, scale: float 
     model = f"random effects, inverse variance, tau2 by {method}, {words.get(test, test)} interval"
     try:
         fit = cf.pool(effects, method=method, test=test)
-    except ComfreyError as error:
+    except (ConvergenceError, NotEstimableError) as error:
         return Pooled(model, reasons=dict.fromkeys(("estimate", "ci_low", "ci_high", "pi_low", "pi_high"), str(error)))
 
     read = fit.reading

@@ -108,7 +108,7 @@ def _drawing_code() -> str:
     import matplotlib as mpl
 
     digest = hashlib.sha256(mpl.__version__.encode())
-    for folder in ("comfrey.figures", "comfrey.site"):
+    for folder in ("comfrey.figures", "comfrey.figures.network", "comfrey.site"):
         for path in sorted(files(folder).iterdir(), key=lambda item: item.name):
             if path.name.endswith(".py"):
                 digest.update(path.read_bytes())
@@ -257,7 +257,7 @@ def _favours(review: Review, finding: Finding, part: int) -> str:
     """Label one end of the axis with the treatment that it favours, by its short name where the long one is long."""
     node = review.treatments.get(finding.group[("treatment", "comparator")[part]])
     name = finding.label.split(" v ")[part]
-    if node is not None and node.abbreviation and len(name) > 22:
+    if node is not None and node.abbreviation and len(name) > 16:
         name = node.abbreviation
     return f"favours {words.lower_first(name)}"
 
