@@ -15,24 +15,35 @@ if TYPE_CHECKING:
 
     from comfrey.effects.measure import Array
 
-__all__ = ["Peak", "highest"]
+__all__ = ["Peak", "highest", "on_face"]
 
 _STEPS = 60
+_SAME = 1e-3  # ends whose likelihoods differ less are one maximum
 _TOLERANCE = 1e-6  # of the gradient, in standard errors
 
 
 class Peak(NamedTuple):
-    """A maximum: parameters, log-likelihood, covariance (of the free ones; zero for others), and how it was found."""
+    """A maximum: parameters, log-likelihood, covariance (of the free ones; zero for others), and how it was found.
+
+    `edge` is the highest end on a bound that is no part of the parameter space, if it is higher: value and parameters.
+    `others` are lower maxima.
+    """
 
     theta: Array
     value: float
     covariance: Array
     free: np.ndarray[Any, np.dtype[np.bool_]]
     certificate: Certificate
+    edge: tuple[float, Array] | None = None
+    others: tuple[tuple[float, Array], ...] = ()
 
 
 def highest(
-    function: Callable[[Array], tuple[float, Array]], lower: Array, starts: list[Array], upper: Array | None = None
+    function: Callable[[Array], tuple[float, Array]],
+    lower: Array,
+    starts: list[Array],
+    upper: Array | None = None,
+    excluded: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
 ) -> Peak:
     """Climb from every start (L-BFGS-B), finish the highest end by Newton's steps, and certify it.
 
@@ -45,6 +56,8 @@ def highest(
     starts : list of arrays
     upper : array, optional
         Upper bounds.
+    excluded : array of bool, optional
+        Parameters whose lower bound is no part of the parameter space: an end there is no maximum.
 
     Raises
     ------
@@ -59,6 +72,57 @@ def highest(
     >>> highest(hill, np.array([0.0]), [np.array([5.0])]).theta
     array([1.])
     """
+    top = np.full(lower.size, np.inf) if upper is None else upper
+    steps = 0
+    tops: list[tuple[float, Array]] = []
+    for start in starts:
+        value, theta, more = _climb(function, lower, top, start)
+        steps += more
+        if math.isfinite(value):
+            tops.append((value, theta))
+    if not tops:
+        raise ConvergenceError("no start has a finite likelihood")
+    tops.sort(key=lambda top: -top[0])
+    edge: tuple[float, Array] | None = None
+    if excluded is not None:
+        out = [(value, theta) for value, theta in tops if (theta - lower < 1e-5)[excluded].any()]
+        tops = [(value, theta) for value, theta in tops if not (theta - lower < 1e-5)[excluded].any()]
+        edge = out[0] if out else None
+        if not tops:
+            raise ConvergenceError("the likelihood rises to the edge of the parameter space: it has no maximum inside")
+    peaks: list[Peak] = []
+    failure: ConvergenceError | None = None
+    for value, theta in tops:
+        if any(abs(value - peak.value) < _SAME for peak in peaks):
+            continue
+        # lower hills do not stand in for one that could not be climbed to its top
+        if not peaks and failure is not None and value < tops[0][0] - _SAME:
+            break
+        try:
+            with np.errstate(all="ignore"):  # where numbers overflow there is no maximum, and the certificate says so
+                peak, more = _finish(function, lower, top, theta)
+        except ConvergenceError as error:
+            failure = failure or error
+            continue
+        steps += more
+        if not any(abs(peak.value - known.value) < _SAME for known in peaks):
+            peaks.append(peak)
+    if not peaks:
+        raise failure or ConvergenceError("no start ends at a maximum")
+    peaks.sort(key=lambda peak: -peak.value)
+    best = peaks[0]
+    end = best.certificate
+    return best._replace(
+        certificate=Certificate(True, steps, end.gradient, end.boundary, len(peaks), False),
+        edge=edge if edge is not None and edge[0] > best.value else None,
+        others=tuple((peak.value, peak.theta) for peak in peaks[1:]),
+    )
+
+
+def _climb(
+    function: Callable[[Array], tuple[float, Array]], lower: Array, upper: Array, start: Array
+) -> tuple[float, Array, int]:
+    """Climb from one start: where it ends, and in how many steps."""
     from scipy import optimize
 
     def down(theta: Array) -> tuple[float, Array]:
@@ -67,45 +131,23 @@ def highest(
             return 1e300, np.zeros(theta.size)
         return -value, -gradient
 
-    top = np.full(lower.size, np.inf) if upper is None else upper
     bounds = [
-        (a if math.isfinite(a) else None, b if math.isfinite(b) else None) for a, b in zip(lower, top, strict=True)
+        (a if math.isfinite(a) else None, b if math.isfinite(b) else None) for a, b in zip(lower, upper, strict=True)
     ]
-    steps = 0
-    tops: list[tuple[float, Array]] = []
-    for start in starts:
-        end = optimize.minimize(
-            down, np.clip(start, lower, top), jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 200}
-        )
-        steps += int(end.nit)
-        if math.isfinite(end.fun) and end.fun < 1e299:
-            tops.append((-float(end.fun), np.asarray(end.x, dtype=float)))
-    if not tops:
-        raise ConvergenceError("no start has a finite likelihood")
-    tops.sort(key=lambda top: -top[0])
-    failure: ConvergenceError | None = None
-    best = tops[0][0]
-    for value, theta in tops:
-        if value < best - 1e-3:  # lower hills do not stand in for one that could not be climbed to its top
-            break
-        try:
-            peak, more = _finish(function, lower, top, theta)
-        except ConvergenceError as error:
-            failure = failure or error
-            continue
-        distinct = 1 + sum(
-            1 for j in range(1, len(tops)) if tops[j - 1][0] - tops[j][0] > 1e-3 and tops[j][0] < best - 1e-3
-        )
-        certificate = Certificate(
-            True,
-            steps + more,
-            peak.certificate.gradient,
-            peak.certificate.boundary,
-            distinct,
-            False,
-        )
-        return peak._replace(certificate=certificate)
-    raise failure or ConvergenceError("no start ends at a maximum")
+    start = np.clip(start, lower, upper)
+    end = optimize.minimize(down, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 200})
+    value = -float(end.fun) if end.fun < 1e299 else -math.inf
+    return value, np.asarray(end.x, dtype=float), int(end.nit)
+
+
+def on_face(function: Callable[[Array], tuple[float, Array]], lower: Array, held: int, starts: list[Array]) -> Array:
+    """Climb with one parameter held at its lower bound: the highest end.
+
+    A hill that has its top on a bound can be missed by climbs that begin inside.
+    """
+    upper = np.full(lower.size, np.inf)
+    upper[held] = lower[held]
+    return max((_climb(function, lower, upper, start) for start in starts), key=lambda end: end[0])[1]
 
 
 def _finish(
@@ -177,6 +219,8 @@ def _hessian(function: Callable[[Array], tuple[float, Array]], theta: Array, low
         up[j] = min(theta[j] + step, upper[j])
         down[j] = max(theta[j] - step, lower[j])
         out[j] = (function(up)[1] - function(down)[1]) / (up[j] - down[j])
+    if not np.isfinite(out).all():
+        raise ConvergenceError("the likelihood has no curvature where the search ended")
     return 0.5 * (out + out.T)
 
 

@@ -13,7 +13,7 @@ from comfrey.errors import InputError, NotEstimableError
 from comfrey.models._fit import fit_model, quantile, two_sided
 from comfrey.models._scale import scale_of
 from comfrey.models._view import view_of
-from comfrey.models.small_study._climb import Peak, highest
+from comfrey.models.small_study._climb import Peak, highest, on_face
 from comfrey.models.small_study._common import need, one_of
 from comfrey.models.small_study._selection import CONTINUOUS, Continuous, Step, Weights
 from comfrey.results import Result
@@ -31,6 +31,7 @@ __all__ = ["SelectionModel", "selection_model"]
 
 Kind = Literal["step", "beta", "half-normal", "negative-exponential", "logistic", "power"]
 Alternative = Literal["greater", "less", "two-sided"]
+_STARTS = 4
 _SHORT = {"halfnorm": "half-normal", "negexp": "negative-exponential", "stepfun": "step"}
 
 
@@ -135,6 +136,7 @@ def selection_model(
     alternative: Alternative = "greater",
     empty: Literal["zero", "error"] = "zero",
     p_min: float = 1e-5,
+    maximum: Literal["highest", "nearest"] = "highest",
 ) -> SelectionModel:
     """Fit a selection model: studies are published with a probability that depends on their p-values.
 
@@ -143,7 +145,8 @@ def selection_model(
 
     - step: one up to the first step, then a weight of its own for each interval. One step, such as 0.025, is the
       three-parameter selection model (Hedges 1992; Vevea & Hedges 1995).
-    - beta: ``p^(delta1 - 1) (1 - p)^(delta2 - 1)`` (Citkowicz & Vevea 2017)
+    - beta: ``p^(delta1 - 1) (1 - p)^(delta2 - 1)``, both above zero (Citkowicz & Vevea 2017). The likelihood can rise
+      without a maximum as a delta goes to zero; the highest maximum inside is given, and a note says so.
     - half-normal: ``exp(-delta p^2)``; negative-exponential: ``exp(-delta p)``; logistic:
       ``2 exp(-delta p)/(1 + exp(-delta p))`` (Preston et al. 2004); power: ``(1 - p)^delta``. No selection is delta 0.
 
@@ -163,6 +166,9 @@ def selection_model(
     p_min : float
         For the smooth kinds: p-values are held within p_min and 1 - p_min. The beta density has no finite integral
         otherwise.
+    maximum : {"highest", "nearest"}
+        These likelihoods can have several maxima. "highest" tries several starts and names the others in `notes`;
+        "nearest" climbs from the fit without selection alone, as programs with a single start do.
 
     Raises
     ------
@@ -192,6 +198,7 @@ def selection_model(
     one_of("kind", kind, ("step", *CONTINUOUS))
     one_of("alternative", alternative, ("greater", "less", "two-sided"))
     one_of("empty", empty, ("zero", "error"))
+    one_of("maximum", maximum, ("highest", "nearest"))
     if not (isinstance(p_min, float) and 0 < p_min <= 0.001):
         raise InputError("p_min", found=p_min, expected="a number above 0 and up to 0.001")
     sign = -1.0 if alternative == "less" else 1.0
@@ -213,7 +220,7 @@ def selection_model(
     if alternative != "two-sided" and view.constant and sign * float(view.beta[0]) < 0:
         other = "less" if alternative == "greater" else "greater"
         notes.append(f"the pooled estimate points away from alternative='{alternative}'; see alternative='{other}'")
-    return _fitted(view, weights, kind, alternative, sign, ends, counts, p_min, notes)
+    return _fitted(view, weights, kind, alternative, sign, ends, counts, p_min, maximum, notes)
 
 
 def _check_steps(steps: float | Sequence[float]) -> Array:
@@ -256,6 +263,13 @@ def _objective(
     start = p if known is not None else p + 1
 
     def at(theta: Array) -> tuple[float, Array]:
+        with np.errstate(all="ignore"):  # far from the maximum numbers may overflow: there is no likelihood there
+            out, gradient = inside(theta)
+        if not (math.isfinite(out) and np.isfinite(gradient).all()):
+            return -math.inf, np.zeros(theta.size)
+        return out, gradient
+
+    def inside(theta: Array) -> tuple[float, Array]:
         tau2 = float(theta[p]) if known is None else known
         variance = v + tau2
         total = np.sqrt(variance)
@@ -263,8 +277,6 @@ def _objective(
         r = (y - mean) / total
         logs, slopes = weights.observed(theta[start:])
         area = weights.area(mean, se, total, theta[start:])
-        if not (area.value > 0).all() or not np.isfinite(area.value).all():
-            return -math.inf, np.zeros(theta.size)
         value = float((logs - 0.5 * r * r - np.log(total) - np.log(area.value)).sum())
         value -= 0.5 * y.size * math.log(2.0 * math.pi)
         by_mean = r / total - area.by_mean / area.value
@@ -287,6 +299,7 @@ def _fitted(
     ends: tuple[float, ...],
     counts: tuple[int, ...],
     p_min: float,
+    maximum: str,
     notes: list[str],
 ) -> SelectionModel:
     scale = scale_of(view.vi)
@@ -301,7 +314,14 @@ def _fitted(
     value = _objective(y, X, v, weights, known)
     p, held = view.p, known is not None
     lower = np.concatenate((np.full(p, -np.inf), [] if held else [0.0], weights.lower))
-    peak = highest(value, lower, _starts(plain.beta, plain.tau2, v, weights, held))
+    starts = _starts(value, plain.beta, plain.tau2, v, weights, held)
+    if maximum == "nearest":
+        starts = starts[:1]
+    elif kind == "beta":
+        starts += [on_face(value, lower, held_at, starts[:3]) for held_at in (lower.size - 2, lower.size - 1)]
+    excluded = np.zeros(lower.size, dtype=bool)
+    excluded[lower.size - weights.null.size :] = kind == "beta"
+    peak = highest(value, lower, starts, excluded=excluded)
     theta, covariance = peak.theta, peak.covariance
     start = p if held else p + 1
     beta = sign * scale * (back @ theta[:p])
@@ -314,6 +334,15 @@ def _fitted(
     lrt = max(0.0, 2.0 * (log_likelihood - without))
     delta, delta_se = _deltas(weights, theta[start:], covariance[start:, start:])
     notes += _boundary_notes(peak, p, held, weights)
+    for value_there, there in peak.others:
+        other = float((sign * scale * (back @ there[:p]))[0])
+        notes.append(f"another maximum lies at the estimate {other:.4f} (log-likelihood {value_there - shift:.4f})")
+    if peak.edge is not None:
+        outside = float((sign * scale * (back @ peak.edge[1][:p]))[0])
+        notes.append(
+            f"the likelihood is higher ({peak.edge[0] - shift:.4f}) where a delta goes to zero, with the estimate "
+            f"{outside:.4f}: there it hangs on p_min, and the highest maximum inside is given"
+        )
     estimate, se = float(beta[0]), float(beta_se[0])
     half = quantile(view.level, None) * se
     return SelectionModel(
@@ -351,16 +380,29 @@ def _fitted(
     )
 
 
-def _starts(beta: Array, tau2: float, v: Array, weights: Weights, held: bool) -> list[Array]:
-    """Make starting points: every delta suggested, from the estimates without selection; then the effect moved."""
+def _starts(
+    value: Callable[[Array], tuple[float, Array]],
+    beta: Array,
+    tau2: float,
+    v: Array,
+    weights: Weights,
+    held: bool,
+) -> list[Array]:
+    """Make starting points: for every delta suggested the best of several effects; no selection, then the highest."""
     spread = max(tau2, 0.1 * float(np.median(v)))
-    out = []
-    for number, delta in enumerate(weights.starts):
-        for factor in (1.0,) if number else (1.0, 0.3, 2.0):
+    unit = math.sqrt(tau2 + float(np.median(v)))
+    plain = np.concatenate((beta, [] if held else [spread], weights.null))
+    found = []
+    for delta in weights.starts:
+        tried = []
+        for shift in (0.0, -0.7, 0.7, -2.0, 2.0):
             moved = beta.copy()
-            moved[0] *= factor
-            out.append(np.concatenate((moved, [] if held else [spread * (1.0 if factor == 1.0 else 2.0)], delta)))
-    return out
+            moved[0] += shift * unit
+            theta = np.concatenate((moved, [] if held else [spread], delta))
+            tried.append((value(theta)[0], theta))
+        found.append(max(tried, key=lambda item: item[0]))
+    found.sort(key=lambda item: -item[0])
+    return [plain, *(theta for _, theta in found[:_STARTS])]
 
 
 def _deltas(weights: Weights, delta: Array, covariance: Array) -> tuple[Array, Array]:
