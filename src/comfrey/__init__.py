@@ -40,12 +40,16 @@ _DOOR: dict[str, str] = {
     "peto": "comfrey.models.stratified",
     "pool": "comfrey.models.pooling",
     "pool_many": "comfrey.models.many",
+    "profile_likelihood": "comfrey.models.profiles",
     "read_review": "comfrey.review.folder",
     "sampling_covariance": "comfrey.models.multilevel.sampling",
     "sd_from_interval": "comfrey.effects.derivations",
     "sd_from_se": "comfrey.effects.derivations",
     "subgroups": "comfrey.models.subgroups",
 }
+
+# Rooms that can be entered by name: comfrey.figures.
+_ROOMS = ("figures",)
 
 __all__ = [
     "ComfreyError",
@@ -64,6 +68,7 @@ __all__ = [
     "contrasts",
     "count_model",
     "effect_sizes",
+    "figures",
     "henmi_copas",
     "location_scale",
     "mantel_haenszel",
@@ -75,6 +80,7 @@ __all__ = [
     "peto",
     "pool",
     "pool_many",
+    "profile_likelihood",
     "read_review",
     "sampling_covariance",
     "sd_from_interval",
@@ -88,6 +94,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_DOOR[name]), name)
         globals()[name] = value
         return value
+    if name in _ROOMS:
+        return import_module(f"comfrey.{name}")
     raise AttributeError(f"module 'comfrey' has no attribute {name!r}")
 
 

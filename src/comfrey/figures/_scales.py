@@ -96,7 +96,7 @@ def analysis_ticks(reader: Reader, low: float, high: float, most: int = 6) -> tu
     measure = reader.measure
     if measure is None or measure.scale.name == "identity" or measure.scale.needs_n:
         factor = 100.0 if reader.percent and measure is not None and measure.scale.name == "identity" else 1.0
-        places = [x / factor for x in MaxNLocator(most).tick_values(low * factor, high * factor)]
+        places = [x / factor for x in MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low * factor, high * factor)]
         places = [place for place in places if low <= place <= high]
         unit = "%" if factor > 1 else ""
         return places, [minus(f"{place * factor:.10g}") + unit for place in places]
@@ -107,7 +107,11 @@ def analysis_ticks(reader: Reader, low: float, high: float, most: int = 6) -> tu
         steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9)
         shown = _thin([x for x in steps if ends[0] <= x <= ends[1]], measure, most)
     else:
-        shown = [float(x) for x in MaxNLocator(most).tick_values(ends[0], ends[1]) if ends[0] <= x <= ends[1]]
+        shown = [
+            float(x)
+            for x in MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(ends[0], ends[1])
+            if ends[0] <= x <= ends[1]
+        ]
     factor = 100.0 if reader.percent else 1.0
     places = [float(measure.transform(x / factor)) for x in shown]
     return places, [minus(f"{x:.10g}") + ("%" if reader.percent else "") for x in shown]
