@@ -104,7 +104,11 @@ def _reach(shown: Shown) -> tuple[float, float]:
     z = quantile(0.99, None)
     se = np.sort(shown.se_i)[: max(1, (shown.k + 1) // 2)].max()
     low, high = float(shown.yi.min()) - 0.5 * z * float(se), float(shown.yi.max()) + 0.5 * z * float(se)
-    pad = 0.03 * (high - low)
+    span = high - low
+    for end in (shown.ci_low, shown.ci_high, shown.pi_low, shown.pi_high):  # as far as they leave the studies room
+        if math.isfinite(end):
+            low, high = min(low, max(end, low - 0.25 * span)), max(high, min(end, high + 0.25 * span))
+    pad = 0.05 * (high - low)
     return low - pad, high + pad
 
 
