@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from comfrey.diagnostics._methods import Diagnosable
 from comfrey.effects.measure import harmonic_mean
 from comfrey.errors import InputError
 from comfrey.models._fit import check_choices, fit_model, quantile, two_sided
@@ -48,7 +49,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class Pooled(Heterogeneity, Result):
+class Pooled(Heterogeneity, Diagnosable, Result):
     """A pooled estimate and what goes with it, on the scale of analysis.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import special
 
+from comfrey.diagnostics._methods import Diagnosable
 from comfrey.errors import InputError
 from comfrey.models._design import Design, build_design
 from comfrey.models._fit import fit_model, quantile
@@ -38,7 +39,7 @@ class WaldTest(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class MetaRegression(Heterogeneity, Result):
+class MetaRegression(Heterogeneity, Diagnosable, Result):
     """A fitted meta-regression, on the scale of analysis.
 
     Attributes

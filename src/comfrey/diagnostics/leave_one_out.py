@@ -1,0 +1,247 @@
+"""The result without each study in turn, and with the studies added one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from scipy import special
+
+from comfrey.diagnostics._refit import all_but_one, refit, tests_of
+from comfrey.diagnostics._table import check_size, notes_of, of_one_coefficient
+from comfrey.errors import InputError
+from comfrey.models._view import view_of
+from comfrey.results import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from comfrey.diagnostics._refit import Refits
+    from comfrey.effects.measure import Array
+    from comfrey.models._view import AnyFit, FitView
+
+__all__ = ["Cumulative", "LeaveOneOut", "Order", "cumulative", "leave_one_out"]
+
+Order = Literal["precision", "estimate"]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
+class _Series(Result):
+    """A model fitted to one subset after the other.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        The study left out of, or added in, each row.
+    estimate, se, statistic, p_value, ci_low, ci_high : arrays of shape (n,), or (n, p) for a regression
+    tau2, i2, h2, q, q_p : arrays of shape (n,)
+    k : array of shape (n,)
+        Studies in the subset.
+    terms : tuple of str
+        Names of the p coefficients.
+    method, test : str
+    level : float
+    notes : tuple of str
+        Where a number is missing, and why.
+    """
+
+    labels: tuple[str, ...]
+    terms: tuple[str, ...]
+    estimate: Array
+    se: Array
+    statistic: Array
+    p_value: Array
+    ci_low: Array
+    ci_high: Array
+    tau2: Array
+    i2: Array
+    h2: Array
+    q: Array
+    q_p: Array
+    k: Array
+    method: str
+    test: str
+    level: float
+    notes: tuple[str, ...]
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row a subset: coefficients with their intervals, then heterogeneity."""
+        import pandas as pd
+
+        table: dict[str, Array] = {}
+        for name in ("estimate", "se", "ci_low", "ci_high", "p_value"):
+            values = getattr(self, name)
+            if values.ndim == 1:
+                table[name] = values
+            else:
+                table |= {f"{name} {term}": values[:, j] for j, term in enumerate(self.terms)}
+        for name in ("tau2", "i2", "h2", "q", "q_p"):
+            table[name] = getattr(self, name)
+        table["k"] = self.k.astype(int)
+        return pd.DataFrame(table, index=pd.Index(self.labels, name=self._index))
+
+    @property
+    def _index(self) -> str:
+        return "study"
+
+    @property
+    def _what(self) -> str:
+        return "Refits"
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """What was refitted, by which method and test."""
+        line = f"tau2 by {self.method}; test {self.test}; {self.level:.0%} intervals"
+        return (self._what, line, *(f"note: {text}" for text in self.notes))
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
+class LeaveOneOut(_Series):
+    """The model fitted without each study in turn; one value a study left out, attributes as in `_Series`."""
+
+    @property
+    def _index(self) -> str:
+        return "left out"
+
+    @property
+    def _what(self) -> str:
+        return f"Leave-one-out: {len(self.labels)} refits, each without one study"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
+class Cumulative(_Series):
+    """The model fitted to more and more studies; `order` holds their places as added, else as in `_Series`."""
+
+    order: np.ndarray[Any, np.dtype[np.intp]] = field(repr=False)
+
+    @property
+    def _index(self) -> str:
+        return "added"
+
+    @property
+    def _what(self) -> str:
+        return f"Cumulative: {len(self.labels)} fits, each with one more study"
+
+
+def leave_one_out(fit: AnyFit) -> LeaveOneOut:
+    """Fit the model again without each study in turn.
+
+    All refits are made together, in O(k^2 p^2), each with tau2 estimated anew and, for likelihood methods, the same
+    proof of the global maximum as the fit itself.
+
+    Parameters
+    ----------
+    fit : Pooled or MetaRegression
+
+    Raises
+    ------
+    NotEstimableError
+        If no study can be spared.
+
+    Examples
+    --------
+    >>> import comfrey as cf
+    >>> leave_one_out(cf.pool([0.1, 0.5, 0.3, 0.9], [0.04, 0.05, 0.03, 0.08])).estimate.round(3)
+    array([0.508, 0.391, 0.467, 0.287])
+    """
+    view = view_of(fit)
+    check_size(view, "leave-one-out")
+    found = refit(view, all_but_one(view.k))
+    return LeaveOneOut(**_columns(view, found, view.labels), notes=notes_of(found, view.labels))
+
+
+def _columns(fit: FitView, found: Refits, labels: tuple[str, ...]) -> dict[str, Any]:
+    q_p = np.where(found.df > 0, special.chdtrc(np.maximum(found.df, 1.0), np.maximum(found.q, 0.0)), np.nan)
+    table: dict[str, Any] = {name: of_one_coefficient(values) for name, values in tests_of(fit, found).items()}
+    return table | {
+        "labels": labels,
+        "terms": fit.terms,
+        "tau2": found.tau2,
+        "i2": found.i2,
+        "h2": found.h2,
+        "q": found.q,
+        "q_p": q_p,
+        "k": found.k,
+        "method": fit.method,
+        "test": fit.test,
+        "level": fit.level,
+    }
+
+
+def cumulative(fit: AnyFit, order: object = None) -> Cumulative:
+    """Fit the model to the first study, the first two, and so on.
+
+    Parameters
+    ----------
+    fit : Pooled or MetaRegression
+    order : array of values to sort by, "precision", "estimate", or None
+        For example years of publication, one a study (or one a row of what was pooled); studies with equal values keep
+        the order given. "precision" begins with the most precise. None is the order given.
+
+    Raises
+    ------
+    InputError
+        If `order` has another length, or a value is missing.
+
+    Notes
+    -----
+    One study alone has its own normal interval; its tau2 is written as zero, as there is nothing to estimate it from.
+    A regression begins with as many studies as it has coefficients.
+
+    Examples
+    --------
+    >>> import comfrey as cf
+    >>> steps = cumulative(cf.pool([0.1, 0.5, 0.3], [0.04, 0.05, 0.03]), order=[2001, 1999, 2000])
+    >>> steps.labels, steps.estimate.round(3)
+    (('row 1', 'row 2', 'row 0'), array([0.5  , 0.375, 0.287]))
+    """
+    view = view_of(fit)
+    sequence = _sequence(view, order)
+    k, p = view.k, view.p
+
+    def masks() -> Iterator[Array]:
+        step = max(1, 2_000_000 // k)
+        place = np.empty(k, dtype=int)
+        place[sequence] = np.arange(k)
+        for start in range(p - 1, k, step):
+            last = np.arange(start, min(k, start + step))
+            yield (place[None, :] <= last[:, None]).astype(float)
+
+    found = refit(view, masks())
+    labels = tuple(view.labels[row] for row in sequence[p - 1 :].tolist())
+    notes = tuple(
+        f"{labels[row]}: the studies so far cannot carry the model"
+        for row in np.flatnonzero(np.isnan(found.tau2)).tolist()
+    )
+    if p == 1:
+        notes = ("one study alone: its own normal interval, and tau2 is held at zero", *notes)
+    return Cumulative(**_columns(view, found, labels), notes=notes, order=sequence)
+
+
+def _sequence(fit: FitView, order: object) -> np.ndarray[Any, np.dtype[np.intp]]:
+    if order is None:
+        return np.arange(fit.k)
+    if isinstance(order, str):
+        if order not in {"precision", "estimate"}:
+            raise InputError("order", found=repr(order), expected="values to sort by, 'precision' or 'estimate'")
+        return np.argsort(fit.vi if order == "precision" else fit.yi, kind="stable")
+    values = np.asarray(order)
+    if values.ndim != 1:
+        raise InputError("order", found=f"{values.ndim} dimensions", expected="one value a study")
+    if values.size != fit.k:
+        if values.size <= int(fit.rows.max()):
+            raise InputError("order", found=f"{values.size} values", expected=f"{fit.k}, one a study")
+        values = values[fit.rows]
+    import pandas as pd
+
+    gaps = np.flatnonzero(pd.isna(values))
+    if gaps.size:
+        raise InputError("order", found="a missing value", expected="a value to sort by", row=int(gaps[0]))
+    try:
+        return np.argsort(values, kind="stable")
+    except TypeError:
+        raise InputError("order", found="values of several kinds", expected="values that can be sorted") from None

@@ -1,0 +1,214 @@
+"""The result in every subset of the studies (a graphical display of study heterogeneity, GOSH)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from comfrey.diagnostics._refit import refitter
+from comfrey.diagnostics._table import check_size
+from comfrey.errors import InputError
+from comfrey.models._view import view_of
+from comfrey.results import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from comfrey.effects.measure import Array
+    from comfrey.models._view import AnyFit
+
+    Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+__all__ = ["Subsets", "subsets"]
+
+_BLOCK = 500_000  # numbers in one block of masks
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
+class Subsets(Result):
+    """The model fitted to n subsets of the studies.
+
+    Attributes
+    ----------
+    estimate : array of shape (n,), or (n, p) for a regression
+    tau2, i2, h2, q : arrays of shape (n,)
+        Zero (H2 one) for a study alone; not-a-number where a subset cannot carry a regression.
+    k : array of int of shape (n,)
+        Studies in each subset.
+    complete : bool
+        Whether these are all non-empty subsets, or a sample of them.
+    seed : int or None
+        Of the sample.
+    """
+
+    labels: tuple[str, ...]
+    terms: tuple[str, ...]
+    estimate: Array = field(repr=False)
+    tau2: Array = field(repr=False)
+    i2: Array = field(repr=False)
+    h2: Array = field(repr=False)
+    q: Array = field(repr=False)
+    k: np.ndarray[Any, np.dtype[np.int32]] = field(repr=False)
+    complete: bool
+    seed: int | None
+    unproved: int
+    method: str
+    notes: tuple[str, ...]
+    _members: Bytes = field(repr=False)
+
+    def __len__(self) -> int:
+        return int(self.k.size)
+
+    def contains(self, study: int | str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which subsets hold a study, given by its place (from 0) or label: for colouring the display.
+
+        Raises
+        ------
+        InputError
+            If there is no such study.
+        """
+        if isinstance(study, str):
+            if study not in self.labels:
+                raise InputError("study", found=repr(study), expected=f"one of {', '.join(self.labels[:10])}")
+            study = self.labels.index(study)
+        if not 0 <= study < len(self.labels):
+            raise InputError("study", found=study, expected=f"a place from 0 to {len(self.labels) - 1}")
+        return (self._members[:, study >> 3] >> (study & 7) & 1).astype(bool)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a subset: estimate, tau2, i2, h2, q, k."""
+        import pandas as pd
+
+        if self.estimate.ndim == 1:
+            table: dict[str, Any] = {"estimate": self.estimate}
+        else:
+            table = {f"estimate {term}": self.estimate[:, j] for j, term in enumerate(self.terms)}
+        return pd.DataFrame({**table, "tau2": self.tau2, "i2": self.i2, "h2": self.h2, "q": self.q, "k": self.k})
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """Mean and quantiles of estimate, tau2 and I2 over the subsets."""
+        frame = self.to_frame().drop(columns=["h2", "q"])
+        return frame.describe(percentiles=[0.05, 0.25, 0.5, 0.75, 0.95]).drop(index=["count", "std"])
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """How many subsets, and whether they are all."""
+        which = "all" if self.complete else "a sample of"
+        first = f"{len(self)} subsets ({which} the non-empty subsets of {len(self.labels)} studies)"
+        return (first, f"tau2 by {self.method}", *(f"note: {text}" for text in self.notes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; the subsets themselves by their summary."""
+        from comfrey.results import plain
+
+        return {
+            "labels": list(self.labels),
+            "terms": list(self.terms),
+            "n": len(self),
+            "complete": self.complete,
+            "seed": self.seed,
+            "unproved": self.unproved,
+            "method": self.method,
+            "summary": {name: plain(column) for name, column in self.summary.items()},
+            "notes": list(self.notes),
+        }
+
+
+def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
+    """Fit the model to all non-empty subsets of the studies, or to a random sample if there are more than `maximum`.
+
+    Subsets are streamed in blocks: what grows with their number is only what is kept of each (about 50 bytes). A sample
+    takes each study with probability one half (so every subset is as likely as any other); it may hold a subset twice.
+
+    Parameters
+    ----------
+    fit : Pooled or MetaRegression
+    maximum : int
+        The bound, and the size of the sample.
+    seed : int
+        For the sample.
+
+    Raises
+    ------
+    InputError
+        If `maximum` is no whole number above zero.
+
+    References
+    ----------
+    Olkin, Dahabreh & Trikalinos 2012, doi:10.1002/jrsm.1053.
+
+    Examples
+    --------
+    >>> import comfrey as cf
+    >>> found = subsets(cf.pool([0.1, 0.5, 0.3, 0.9], [0.04, 0.05, 0.03, 0.08]))
+    >>> len(found), round(float(found.estimate.max()), 2), int(found.contains(0).sum())
+    (15, 0.9, 8)
+    """
+    if isinstance(maximum, bool) or not isinstance(maximum, (int, np.integer)) or maximum < 1:
+        raise InputError("maximum", found=maximum, expected="a whole number above zero")
+    view = view_of(fit)
+    check_size(view, "the display of subsets", 1)
+    complete = view.k < 63 and 2**view.k - 1 <= maximum
+    count = 2**view.k - 1 if complete else int(maximum)
+    one = refitter(view)
+    p = view.p
+    estimate = np.empty((count, p))
+    columns = np.empty((4, count))
+    sizes = np.empty(count, dtype=np.int32)
+    members = np.empty((count, (view.k + 7) // 8), dtype=np.uint8)
+    start, unproved = 0, 0
+    for packed in _all(view.k, count) if complete else _sample(view.k, count, seed):
+        masks = np.unpackbits(packed, axis=1, bitorder="little", count=view.k).astype(float)
+        found = one(masks)
+        part = slice(start, start + packed.shape[0])
+        estimate[part], members[part], sizes[part] = found.beta, packed, found.k
+        for row, values in enumerate((found.tau2, found.i2, found.h2, found.q)):
+            columns[row, part] = values
+        unproved += int((~found.proved).sum())
+        start += packed.shape[0]
+    notes = []
+    missing = int(np.isnan(columns[0]).sum())
+    if missing:
+        notes.append(f"{missing} subsets cannot carry the model: too few studies, or moderators that do not vary")
+    if unproved:
+        notes.append(f"for {unproved} subsets it is not proved that tau2 is at the global maximum")
+    return Subsets(
+        labels=view.labels,
+        terms=view.terms,
+        estimate=estimate[:, 0] if p == 1 else estimate,
+        tau2=columns[0],
+        i2=columns[1],
+        h2=columns[2],
+        q=columns[3],
+        k=sizes,
+        complete=complete,
+        seed=None if complete else seed,
+        unproved=unproved,
+        method=view.method,
+        notes=tuple(notes),
+        _members=members,
+    )
+
+
+def _all(k: int, count: int) -> Iterator[Bytes]:
+    """Bits of the numbers from one to 2^k - 1, in blocks, the lowest bit for the first study."""
+    step = max(1, _BLOCK // k)
+    for start in range(1, count + 1, step):
+        numbers = np.arange(start, min(count + 1, start + step), dtype="<u8")
+        yield numbers.view(np.uint8).reshape(-1, 8)[:, : (k + 7) // 8]
+
+
+def _sample(k: int, count: int, seed: int) -> Iterator[Bytes]:
+    """Draw non-empty subsets, each as likely as any other; the same ones for the same seed."""
+    generator = np.random.default_rng(seed)
+    step = max(1, _BLOCK // k)
+    for start in range(0, count, step):
+        masks = generator.integers(0, 2, size=(min(step, count - start), k), dtype=np.uint8)
+        while (empty := np.flatnonzero(~masks.any(axis=1))).size:
+            masks[empty] = generator.integers(0, 2, size=(empty.size, k), dtype=np.uint8)
+        yield np.packbits(masks, axis=1, bitorder="little")
