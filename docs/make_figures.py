@@ -64,8 +64,16 @@ def pictures() -> Iterator[tuple[str, Axes]]:
 
     # funnel
     magnesium = data_of("bias_magnesium")
-    trials = cf.effect_sizes("OR", estimate=np.exp(magnesium["yi"]), variance=magnesium["vi"], study=magnesium["study"])
-    ax = cf.figures.funnel_plot(cf.pool(trials), title="Small trials of magnesium found more", labels=["ISIS-4"])
+    trials = cf.pool(
+        cf.effect_sizes("OR", estimate=magnesium["yi"], variance=magnesium["vi"], study=magnesium["study"])
+    )
+    ax = cf.figures.funnel_plot(
+        trials,
+        filled=cf.trim_and_fill(trials),
+        regression=cf.egger(trials),
+        labels=["ISIS-4"],
+        title="Small trials of magnesium found more than large ones",
+    )
     yield "funnel", ax
 
     # bubble
@@ -81,6 +89,15 @@ def pictures() -> Iterator[tuple[str, Axes]]:
     # drapery
     ax = cf.figures.drapery_plot(fit, labels=["Hart & Sutherland 1977", "TPT Madras 1980"])
     yield "drapery", ax
+
+    # baujat
+    ax = cf.figures.baujat_plot(fit)
+    yield "baujat", ax
+
+    # gosh
+    equal = cf.pool(sizes, method="EE")
+    ax = cf.figures.gosh_plot(equal, study="TPT Madras 1980", title="Subsets with the largest trial stand apart")
+    yield "gosh", ax
 
     # profile
     schools = cf.multilevel("yi", "vi", random="district/school", data=data_of("multilevel_school"))

@@ -1,6 +1,7 @@
 """Funnel, bubble, radial, drapery and profile plots, and what they share: points and curves are those of the fit."""
 
-from types import SimpleNamespace
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,11 @@ from scipy import stats
 
 import comfrey as cf
 from comfrey import figures
+
+
+def read(name):
+    path = Path(__file__).parents[1] / "reference" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["data"]
 
 
 def offsets(artist):
@@ -171,18 +177,63 @@ def test_profiles_of_regressions_multilevel_and_count_models(regression, schools
         cf.profile_likelihood(cf.pool(sizes, method="DL"))
 
 
-def test_baujat_takes_influence_or_its_numbers(drawing):
-    found = SimpleNamespace(labels=("a", "b", "c"), heterogeneity_share=np.array([1.0, 2.0, 3.0]), shift=np.arange(3.0))
-    seen = drawing(figures.baujat_plot(found))
-    assert_allclose(offsets(seen.one("_studies")), [[1, 0], [2, 1], [3, 2]])
-    assert set(seen.texts()) == {"a", "b", "c"}
+def test_trim_and_fill_and_egger_are_drawn_in_the_funnel(drawing):
+    data = read("bias_magnesium")
+    fit = cf.pool(data["yi"], data["vi"], study=data["study"])
+    found, test = cf.trim_and_fill(fit), cf.egger(fit)
+    assert found.k0 > 0
+    seen = drawing(figures.funnel_plot(fit, filled=found, regression=test))
+    added = np.column_stack((found.yi[found.filled], np.sqrt(found.vi[found.filled])))
+    assert_allclose(offsets(seen.one("_filled")), added)
+    x, y = seen.one("_egger").get_data()
+    assert_allclose(x, test.estimate + test.slope * y)
+    assert figures.funnel_table(fit, filled=found)["filled"].sum() == found.k0
+    curve = drawing(figures.funnel_plot(fit, regression=cf.egger(fit, predictor="variance"))).one("_egger")
+    assert np.ptp(np.diff(curve.get_xdata())) > 0  # bent
+    for bad in ({"filled": fit}, {"regression": fit}):
+        with pytest.raises(cf.InputError, match=next(iter(bad))):
+            figures.funnel_plot(fit, **bad)
+    table = figures.forest_table(found)
+    assert (table["kind"] == "study").sum() == fit.k + found.k0
+
+
+def test_baujat_shows_the_influence_of_the_fit(fit, drawing):
+    seen = drawing(figures.baujat_plot(fit))
+    expected = fit.influence().baujat
+    assert_allclose(offsets(seen.one("_studies")), expected.to_numpy())
+    assert "Hart & Sutherland 1977" in seen.texts()
+    assert seen.overlaps() == []
+    again = drawing(figures.baujat_plot(fit.influence(), labels=False))
+    assert_allclose(offsets(again.one("_studies")), expected.to_numpy())
+    assert again.texts() == []
     with pytest.raises(cf.InputError, match="fit"):
         figures.baujat_plot(3)
 
 
-@pytest.mark.parametrize("name", ["funnel_plot", "radial_plot", "drapery_plot", "profile_plot"])
+def test_subsets_are_counted_cell_by_cell(sizes, drawing):
+    fit = cf.pool(sizes.yi[:9], sizes.vi[:9], method="EE", study=sizes.study[:9])
+    found = fit.subsets()
+    table = figures.gosh_table(found, study="TPT Madras 1980")
+    assert len(table) == 2**9 - 1
+    assert table["holds"].sum() == 2**8
+    seen = drawing(figures.gosh_plot(found, study="TPT Madras 1980", bins=30))
+    one, two = seen.all("_density")
+    several = table[table["k"] > 1]
+    low, high, floor, top = one.get_extent()
+    assert low < several["estimate"].min() < several["estimate"].max() < high
+    assert (floor, top) == (0, 100)
+    for image, part in ((one, several[several["holds"]]), (two, several[~several["holds"]])):
+        counts = np.histogram2d(part["estimate"], part["i2"], bins=30, range=[(low, high), (0, 100)])[0].T
+        assert_allclose(np.asarray(image.get_array())[..., 3] > 0, counts > 0)
+    with pytest.raises(cf.InputError, match="against"):
+        figures.gosh_plot(found, against="i3")
+    with pytest.raises(cf.InputError, match="study"):
+        figures.gosh_plot(found, study="nobody")
+
+
+@pytest.mark.parametrize("name", ["funnel_plot", "radial_plot", "drapery_plot", "profile_plot", "baujat_plot"])
 def test_axes_in_axes_out_with_any_number_of_studies(name):
-    for k in (2, 3, 60):
+    for k in (3, 60):
         rng = np.random.default_rng(k)
         fit = cf.pool(rng.normal(0.2, 0.5, k), rng.uniform(0.02, 0.4, k))
         ax = Figure(figsize=(5, 4)).subplots()
@@ -201,6 +252,8 @@ def test_same_bytes_each_time(fit, regression):
         lambda: figures.radial_plot(fit),
         lambda: figures.drapery_plot(fit),
         lambda: figures.profile_plot(fit),
+        lambda: figures.baujat_plot(fit),
+        lambda: figures.gosh_plot(fit),
     ):
         one, two = (figures.to_svg(draw().figure, "x", "Title", "Words") for _ in range(2))
         assert one == two

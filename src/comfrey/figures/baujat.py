@@ -26,6 +26,12 @@ def baujat_table(fit: Any) -> pd.DataFrame:
     Parameters
     ----------
     fit : as in :func:`baujat_plot`
+
+    Examples
+    --------
+    >>> import comfrey as cf
+    >>> baujat_table(cf.pool([0.1, 0.5, 0.3, 0.9], [0.04, 0.05, 0.03, 0.08]))["shift"].round(2).tolist()
+    [0.4, 0.0, 0.08, 1.17]
     """
     import pandas as pd
 
@@ -61,6 +67,12 @@ def baujat_plot(
     References
     ----------
     Baujat et al. 2002, doi:10.1002/sim.1221.
+
+    Examples
+    --------
+    >>> import comfrey as cf
+    >>> baujat_plot(cf.pool([0.1, 0.5, 0.3, 0.9], [0.04, 0.05, 0.03, 0.08])).get_xlabel()
+    'Squared Pearson residual (part in heterogeneity)'
     """
     table = baujat_table(fit)
     table = table[

@@ -120,7 +120,7 @@ def forest_plot(
 
     Parameters
     ----------
-    fit : Pooled, Subgroups, MetaRegression, Stratified, MultilevelFit or CountModel
+    fit : Pooled, Subgroups, TrimAndFill, MetaRegression, Stratified, MultilevelFit or CountModel
         Everything drawn is taken from it.
     ax : Axes, optional
         Room for the whole drawing, text included: the axes are made narrower to leave room for the columns. Without

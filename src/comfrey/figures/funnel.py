@@ -65,17 +65,20 @@ def _effects(shown: Shown) -> Array:
 
 def _filled(found: Any) -> tuple[Array, Array]:
     """Take the imputed studies from a result of trim and fill."""
-    for names in (("filled_yi", "filled_vi"), ("imputed_yi", "imputed_vi")):
-        if all(hasattr(found, name) for name in names):
-            return np.asarray(getattr(found, names[0]), float), np.asarray(getattr(found, names[1]), float)
+    if all(hasattr(found, name) for name in ("yi", "vi", "filled")):
+        return found.yi[found.filled], found.vi[found.filled]
     raise InputError("filled", found=type(found).__name__, expected="a result of trim_and_fill")
 
 
-def _line(test: Any) -> tuple[float, float]:
-    """Intercept (the effect at a standard error of zero) and slope of a regression test."""
-    if hasattr(test, "limit") and hasattr(test, "slope"):
-        return float(test.limit), float(test.slope)
-    raise InputError("regression", found=type(test).__name__, expected="a result of egger, against standard errors")
+def _line(test: Any, se: Array) -> Array:
+    """Return the effects that a regression test expects at these standard errors."""
+    if type(test).__name__ != "EggerTest":
+        raise InputError("regression", found=type(test).__name__, expected="a result of egger")
+    if test.variant != "egger" or test.predictor not in {"se", "variance"}:
+        found = f"variant {test.variant!r}, predictor {test.predictor!r}"
+        expected = "Egger's variant on standard errors or variances: others have no line in this plane"
+        raise InputError("regression", found=found, expected=expected)
+    return np.asarray(test.estimate + test.slope * (se if test.predictor == "se" else se**2), dtype=float)
 
 
 def funnel_plot(
@@ -105,7 +108,7 @@ def funnel_plot(
     filled : result of trim_and_fill, optional
         Its imputed studies are drawn as open circles.
     regression : result of egger, optional
-        Its line is drawn.
+        Its line is drawn (a curve, if it is on variances).
     studies : EffectSizes, optional
         As in :func:`comfrey.figures.forest_plot`.
     labels : bool or sequence of str
@@ -129,6 +132,8 @@ def funnel_plot(
     'Standard error'
     """
     shown = show(fit, studies)
+    if shown.fitted is not None and (filled is not None or regression is not None):
+        raise InputError("fit", found="a regression", expected="a pooled fit, for filled studies and regression tests")
     table = funnel_table(fit, filled=filled, studies=studies)
     x, y = table["estimate"].to_numpy(float), table["standard_error"].to_numpy(float)
     residual = shown.fitted is not None
@@ -142,7 +147,7 @@ def funnel_plot(
     low, high = min(x.min(), centre - reach), max(x.max(), centre + reach)
     pad = 0.03 * (high - low)
     with house_style():
-        ax = house_axes(ax, 5.6, 4.4)
+        ax = house_axes(ax, 5.6, 4.5, top=0.62)
         ax.set_ylim(top, 0.0)
         ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])
         effect_axis(ax, reader, low - pad, high + pad)
@@ -156,8 +161,8 @@ def funnel_plot(
         if math.isfinite(null) and low - pad < null < high + pad and null != centre:
             ax.axvline(null, color=COLOURS["muted"], lw=0.9, ls=(0, (1, 2)), zorder=1, label="_null")
         if regression is not None:
-            start, slope = _line(regression)
-            ax.plot([start, start + slope * top], [0, top], lw=1.4, color=COLOURS["ink"], zorder=2, label="_egger")
+            heights = np.linspace(0.0, top, 50)
+            ax.plot(_line(regression, heights), heights, lw=1.4, color=COLOURS["ink"], zorder=2, label="_egger")
         real = ~table["filled"].to_numpy(bool)
         edge = COLOURS["paper"]
         ax.scatter(
@@ -169,7 +174,7 @@ def funnel_plot(
                 label="_filled",
             )  # fmt: skip
         _key(ax, levels, filled=not real.all(), regression=regression is not None)
-        title_of(ax, title)
+        title_of(ax, title, above=22 if ax.get_legend() is not None else 9)
         named = np.flatnonzero(chosen_labels(labels, shown.labels))
         if named.size:
             names = [shown.labels[i] for i in named]

@@ -29,6 +29,13 @@ def gosh_table(fit: Any, *, study: str | int | None = None) -> pd.DataFrame:
     Parameters
     ----------
     fit, study : as in :func:`gosh_plot`
+
+    Examples
+    --------
+    >>> import comfrey as cf
+    >>> table = gosh_table(cf.pool([0.1, 0.5, 0.3], [0.04, 0.05, 0.03]), study=0)
+    >>> len(table), int(table["holds"].sum())
+    (7, 4)
     """
     found = _subsets(fit)
     table: pd.DataFrame = found.to_frame()
@@ -83,6 +90,12 @@ def gosh_plot(
     References
     ----------
     Olkin, Dahabreh & Trikalinos 2012, doi:10.1002/jrsm.1053.
+
+    Examples
+    --------
+    >>> import comfrey as cf
+    >>> gosh_plot(cf.pool([0.1, 0.5, 0.3], [0.04, 0.05, 0.03])).get_ylabel()
+    'I² (percent)'
     """
     if against not in _NAMES:
         raise InputError("against", found=repr(against), expected=f"one of {', '.join(_NAMES)}")
