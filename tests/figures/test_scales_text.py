@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from comfrey.effects.registry import measures
+from comfrey.effects.registry import find_measure, measures
 from comfrey.figures._rows import ratio_ticks
 from comfrey.figures._scales import analysis_ticks, p_value, reader_of, significant
 from comfrey.figures._text import width_of, wrap
@@ -37,6 +37,9 @@ def test_numbers():
     assert significant(-0.0123) == "−0.012"
     assert p_value(0.05) == "= 0.050"
     assert reader_of(None, 50.0).text(-1234.5) == "−1,234"
+    assert reader_of(None, 1e-12).text(-3.2e-11) == "−3.20e−11"
+    assert reader_of(None, 1e99).text(1e100) == "1.00e+100"
+    assert reader_of(find_measure("OR"), 1.0).text(np.inf) == ">1,000,000"
     assert reader_of(None, np.nan).places == 2
 
 
