@@ -128,6 +128,22 @@ def test_intervals_beyond_the_axis_end_in_arrows(drawing):
     assert_allclose(corners(seen.all("_diamond")[0]), [fit.ci_low, fit.estimate, fit.ci_high])
 
 
+def test_long_titles_and_ends_are_broken_into_lines(drawing):
+    title = (
+        "A long title that says what was found and in whom and when, and that goes on for as long as it wants to go on"
+    )
+    for layout in LAYOUTS:
+        ax = forest_plot(
+            cf.pool([0.3, 0.5], [0.04, 0.05]), layout=layout, title=title,
+            favours=("the new treatment with its long name", "usual care by the same people in the same place"),
+        )  # fmt: skip
+        seen = drawing(ax)
+        assert seen.overlaps() == []
+        for text, box in seen.boxes():
+            assert 0 <= box.x0 < box.x1 <= ax.figure.bbox.x1, text
+            assert 0 <= box.y0 < box.y1 <= ax.figure.bbox.y1 + 1, text
+
+
 def test_limits_can_be_given(fit, drawing):
     seen = drawing(forest_plot(fit, limits=(0.2, 5)))
     assert seen.ax.get_xlim() == (0.2, 5)
@@ -212,7 +228,7 @@ def test_order_sorts_rows_and_their_cells(fit):
 def test_new_studies_have_a_shape_and_a_word(fit, drawing):
     seen = drawing(forest_plot(fit, new=["TPT Madras 1980"]))
     assert "TPT Madras 1980 (new)" in seen.texts()
-    assert any("a new study" in text for text in seen.texts())
+    assert any("a new study" in text for text in seen.texts(whole=True))
     marks = {a.get_label(): a for a in seen.ax.collections}
     new, old = (marks[f"_study {name}"].get_paths()[0].vertices for name in ("TPT Madras 1980", "Aronson 1948"))
     assert not np.allclose(new, old)
