@@ -83,6 +83,7 @@ _DOOR: dict[str, str] = {
     "peto": "comfrey.models.stratified",
     "pool": "comfrey.models.pooling",
     "pool_many": "comfrey.models.many",
+    "profile_likelihood": "comfrey.models.profiles",
     "rank_test": "comfrey.models.small_study.rank_test",
     "read_review": "comfrey.review.folder",
     "sampling_covariance": "comfrey.models.multilevel.sampling",
@@ -93,6 +94,9 @@ _DOOR: dict[str, str] = {
     "trim_and_fill": "comfrey.models.small_study.trim_and_fill",
     "verify": "comfrey.ledger",
 }
+
+# Rooms that can be entered by name: comfrey.figures.
+_ROOMS = ("figures",)
 
 __all__ = [
     "ComfreyError",
@@ -115,6 +119,7 @@ __all__ = [
     "egger",
     "excess_significance",
     "fail_safe_n",
+    "figures",
     "henmi_copas",
     "limit_meta_analysis",
     "location_scale",
@@ -128,6 +133,7 @@ __all__ = [
     "peto",
     "pool",
     "pool_many",
+    "profile_likelihood",
     "rank_test",
     "read_review",
     "sampling_covariance",
@@ -145,6 +151,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_DOOR[name]), name)
         globals()[name] = value
         return value
+    if name in _ROOMS:
+        return import_module(f"comfrey.{name}")
     raise AttributeError(f"module 'comfrey' has no attribute {name!r}")
 
 

@@ -47,11 +47,17 @@ def box_inches(ax: Axes) -> tuple[float, float, float, float]:
     return float(box.x0 * wide), float(box.y0 * high), float(box.width * wide), float(box.height * high)
 
 
-def title_of(ax: Axes, title: str | None) -> None:
-    """Write what the figure says above its left edge."""
+def title_of(ax: Axes, title: str | None, above: float = 9.0) -> None:
+    """Write what the figure says, `above` so many points over its left edge."""
     if title:
         ax.set_title(
-            title, loc="left", fontsize=10.5, fontweight=600, color=COLOURS["ink"], family=[FONT, "DejaVu Sans"], pad=9
+            title,
+            loc="left",
+            fontsize=10.5,
+            fontweight=600,
+            color=COLOURS["ink"],
+            family=[FONT, "DejaVu Sans"],
+            pad=above,
         )
 
 

@@ -80,7 +80,7 @@ def show(fit: object, studies: EffectSizes | None = None) -> Shown:
 
     Parameters
     ----------
-    fit : Pooled, MetaRegression, Stratified, MultilevelFit or CountModel
+    fit : Pooled, TrimAndFill, MetaRegression, Stratified, MultilevelFit or CountModel
     studies : EffectSizes, optional
         The studies' own estimates, for one-stage models (which have none); labels and measure, for multilevel fits.
 
@@ -90,6 +90,8 @@ def show(fit: object, studies: EffectSizes | None = None) -> Shown:
         If it is no fit, or a one-stage model comes without `studies`.
     """
     kind = type(fit).__name__
+    if kind == "TrimAndFill":
+        fit, kind = fit.fit, "Pooled"  # type: ignore[attr-defined]
     if kind in {"Pooled", "MetaRegression"}:
         shown = _pooled(fit)  # type: ignore[arg-type]
     elif kind == "Stratified":

@@ -112,7 +112,7 @@ def ratio_ticks(low: float, high: float, most: int = 7) -> list[float]:
 def _plain(value: float) -> float:
     """Take rounding errors off a tick; whole numbers are ints."""
     rounded = float(f"{value:.1g}")
-    return int(rounded) if rounded >= 1 else rounded
+    return int(rounded) if 1 <= rounded < 1e9 else rounded
 
 
 def ratio_axis(ax: Axes, ticks: Sequence[float], labels: Sequence[str] | None = None) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader", "analysis_ticks", "minus", "p_value", "reader_of", "significant"]
 
+_MOST_PLACES = 7  # numbers that need more have an exponent
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
@@ -41,15 +43,24 @@ class Reader:
         x = np.asarray(values, dtype=float)
         if self.measure is None:
             return x
-        shown = self.measure.back_transform(x, n if self.measure.scale.needs_n else None)  # type: ignore[arg-type]
+        shown = self.measure.back_transform(x)
+        if self.measure.scale.needs_n and n is not None:
+            exact = self.measure.back_transform(x, np.asarray(n, dtype=float))
+            shown = np.where(np.isnan(exact), shown, exact)  # where the number is not known, its limit
         return 100.0 * shown if self.percent else shown
 
     def text(self, value: float) -> str:
         """Write a number (on the scale that is shown), without its unit."""
         if self.percent:
             return words.decimals(value, "percent")
+        if self.ratio and value > 1e6:
+            return ">1,000,000"
+        if self.ratio and value < 1e-6:
+            return "<0.000001"
         if self.ratio:
             return words.decimals(value, "ratio")
+        if abs(value) >= 1e9 or self.places > _MOST_PLACES:
+            return minus(f"{value:.2e}")
         return minus(f"{value:,.{self.places}f}")
 
 
@@ -65,7 +76,7 @@ def reader_of(measure: Measure | None, spread: float) -> Reader:
     >>> reader_of(None, 0.004).text(-0.01234)
     '−0.0123'
     """
-    places = 2 if not (math.isfinite(spread) and spread > 0) else max(0, min(6, 1 - math.floor(math.log10(spread))))
+    places = 2 if not (math.isfinite(spread) and spread > 0) else max(0, 1 - math.floor(math.log10(spread)))
     places = max(places, 2) if spread < 30 else places
     if measure is None:
         return Reader(None, "Estimate", ratio=False, percent=False, null=0.0, places=places)
@@ -96,7 +107,7 @@ def analysis_ticks(reader: Reader, low: float, high: float, most: int = 6) -> tu
     measure = reader.measure
     if measure is None or measure.scale.name == "identity" or measure.scale.needs_n:
         factor = 100.0 if reader.percent and measure is not None and measure.scale.name == "identity" else 1.0
-        places = [x / factor for x in MaxNLocator(most).tick_values(low * factor, high * factor)]
+        places = [x / factor for x in MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low * factor, high * factor)]
         places = [place for place in places if low <= place <= high]
         unit = "%" if factor > 1 else ""
         return places, [minus(f"{place * factor:.10g}") + unit for place in places]
@@ -107,7 +118,11 @@ def analysis_ticks(reader: Reader, low: float, high: float, most: int = 6) -> tu
         steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9)
         shown = _thin([x for x in steps if ends[0] <= x <= ends[1]], measure, most)
     else:
-        shown = [float(x) for x in MaxNLocator(most).tick_values(ends[0], ends[1]) if ends[0] <= x <= ends[1]]
+        shown = [
+            float(x)
+            for x in MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(ends[0], ends[1])
+            if ends[0] <= x <= ends[1]
+        ]
     factor = 100.0 if reader.percent else 1.0
     places = [float(measure.transform(x / factor)) for x in shown]
     return places, [minus(f"{x:.10g}") + ("%" if reader.percent else "") for x in shown]

@@ -126,11 +126,12 @@ def profile_likelihood(fit: Any, parameter: str | None = None, points: int = 60)
     return curve
 
 
-def _grid(estimate: float, high: float, points: int, least: float) -> Array:
-    """Values from zero to beyond the interval, closer together near zero, with the estimate among them."""
+def _grid(estimate: float, low: float, high: float, points: int, least: float) -> Array:
+    """Values from zero to beyond the interval, closer together near zero, with the estimate and both ends."""
     top = 1.25 * high if math.isfinite(high) and high > 0 else max(10.0 * estimate, least)
     grid = top * np.linspace(0.0, 1.0, points) ** 1.5
-    return np.unique(np.append(grid, estimate))
+    ends = [end for end in (estimate, low, high) if math.isfinite(end)]
+    return np.unique(np.append(grid, ends))
 
 
 def _no(parameter: str | None, names: tuple[str, ...]) -> None:
@@ -151,7 +152,7 @@ def _pooled(fit: Pooled | MetaRegression, parameter: str | None, points: int) ->
     basis = None if X is None else np.linalg.qr(X)[0]
     middle = float(fit.yi[fit.yi.size // 2]) if X is None else 0.0
     data = Observed((fit.yi - middle) / scale, fit.vi / scale**2, basis)
-    values = _grid(fit.tau2, high, points, float(np.median(fit.vi)))
+    values = _grid(fit.tau2, low, high, points, float(np.median(fit.vi)))
     rows = data.k - data.p if restricted else data.k
     shift = rows * math.log(scale)
     curve = np.array([log_likelihood(data, float(value) / scale**2, restricted) for value in values]) - shift
@@ -181,8 +182,7 @@ def _multilevel(fit: MultilevelFit, parameter: str | None, points: int) -> Profi
     _no(title, (*names, *short))
     item = names[title]
     interval = fit.profile_interval(item.kind, item.name)
-    top = interval.ci_high if math.isfinite(interval.ci_high) else 0.0
-    grid = _grid(interval.estimate, top, min(points, 40), float(np.median(fit.vi)))
+    grid = _grid(interval.estimate, interval.ci_low, interval.ci_high, min(points, 40), float(np.median(fit.vi)))
     where = (item.term, "variance", item.levels)
     values, curve = profile_values(fit._state.problem, fit._state.found, where, grid, fit.log_likelihood)
     return ProfileCurve(
@@ -207,7 +207,7 @@ def _counts(fit: CountModel, parameter: str | None, points: int) -> ProfileCurve
     if fit._source is None:
         raise NotEstimableError("this fit has no tau2: see its notes")
     problem, found = fit._source
-    values = _grid(fit.tau2, high, min(points, 40), 1.0)
+    values = _grid(fit.tau2, low, high, min(points, 40), 1.0)
     curve = np.array([held(problem, math.sqrt(value), found).log_likelihood for value in values])
     return ProfileCurve(
         parameter="tau2",
