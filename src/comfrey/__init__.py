@@ -20,18 +20,10 @@ from comfrey.errors import (
 
 if TYPE_CHECKING:
     # The same names for type checkers and editors; tests/test_door.py holds the two lists together.
-    from comfrey.effects.derivations import (
-        combine_groups as combine_groups,
-    )
-    from comfrey.effects.derivations import (
-        mean_sd_from_quantiles as mean_sd_from_quantiles,
-    )
-    from comfrey.effects.derivations import (
-        sd_from_interval as sd_from_interval,
-    )
-    from comfrey.effects.derivations import (
-        sd_from_se as sd_from_se,
-    )
+    from comfrey.effects.derivations import combine_groups as combine_groups
+    from comfrey.effects.derivations import mean_sd_from_quantiles as mean_sd_from_quantiles
+    from comfrey.effects.derivations import sd_from_interval as sd_from_interval
+    from comfrey.effects.derivations import sd_from_se as sd_from_se
     from comfrey.effects.registry import measures as measures
     from comfrey.effects.sizes import effect_sizes as effect_sizes
     from comfrey.findings.answer import answer as answer
@@ -48,6 +40,16 @@ if TYPE_CHECKING:
     from comfrey.models.network import network as network
     from comfrey.models.permutation import permutation_test as permutation_test
     from comfrey.models.pooling import pool as pool
+    from comfrey.models.profiles import profile_likelihood as profile_likelihood
+    from comfrey.models.small_study.copas import copas as copas
+    from comfrey.models.small_study.excess_significance import excess_significance as excess_significance
+    from comfrey.models.small_study.fail_safe_n import fail_safe_n as fail_safe_n
+    from comfrey.models.small_study.limit import limit_meta_analysis as limit_meta_analysis
+    from comfrey.models.small_study.rank_test import rank_test as rank_test
+    from comfrey.models.small_study.regression_test import egger as egger
+    from comfrey.models.small_study.regression_test import pet_peese as pet_peese
+    from comfrey.models.small_study.selection import selection_model as selection_model
+    from comfrey.models.small_study.trim_and_fill import trim_and_fill as trim_and_fill
     from comfrey.models.stratified import mantel_haenszel as mantel_haenszel
     from comfrey.models.stratified import peto as peto
     from comfrey.models.subgroups import subgroups as subgroups

@@ -11,7 +11,7 @@ from scipy import special
 
 from comfrey.errors import ConvergenceError, InputError, NotEstimableError
 from comfrey.models._fit import fit_model, quantile, two_sided
-from comfrey.models._scale import scale_of
+from comfrey.models._observed import scale_of
 from comfrey.models._view import view_of
 from comfrey.models.small_study._climb import highest
 from comfrey.models.small_study._common import need, need_constant
