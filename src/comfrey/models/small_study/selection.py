@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import special
@@ -15,16 +14,13 @@ from comfrey.models._observed import scale_of
 from comfrey.models._view import view_of
 from comfrey.models.small_study._climb import Peak, highest, on_face
 from comfrey.models.small_study._common import need, one_of
-from comfrey.models.small_study._selection import CONTINUOUS, Continuous, Step, Weights
-from comfrey.results import Result
+from comfrey.models.small_study._selection import CONTINUOUS, Continuous, Step, Weights, Zs
+from comfrey.models.small_study.selection_result import SelectionModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import pandas as pd
-
     from comfrey.effects.measure import Array
-    from comfrey.models._maximum import Certificate
     from comfrey.models._view import AnyFit, FitView
 
 __all__ = ["SelectionModel", "selection_model"]
@@ -33,100 +29,6 @@ Kind = Literal["step", "beta", "half-normal", "negative-exponential", "logistic"
 Alternative = Literal["greater", "less", "two-sided"]
 _STARTS = 4
 _SHORT = {"halfnorm": "half-normal", "negexp": "negative-exponential", "stepfun": "step"}
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class SelectionModel(Result):
-    """A random-effects model (or regression) fitted together with a selection of studies by their p-values.
-
-    Attributes
-    ----------
-    estimate, se, statistic, p_value, ci_low, ci_high : float
-        Adjusted estimate (of a regression: its first coefficient), normal test and interval.
-    beta, beta_se : arrays of shape (p,)
-        All coefficients; `terms` names them.
-    tau2, se_tau2 : float
-        `se_tau2` is not-a-number where tau2 is zero or held.
-    delta, delta_se : arrays of shape (d,)
-        Parameters of the weight function; of a step function, the weight of each interval relative to the first.
-        `delta_names` names them. A standard error is not-a-number for what is fixed or on its boundary.
-    log_likelihood, log_likelihood_without : float
-        Of this model, and of the one without selection (maximum likelihood both).
-    lrt, lrt_df, lrt_p : float, int, float
-        Likelihood-ratio test of no selection. Where no selection lies on the boundary (one-parameter kinds) the p-value
-        is that of chi-squared all the same, which is conservative.
-    unadjusted : array of shape (p,)
-        Coefficients by maximum likelihood without selection.
-    counts : tuple of int
-        Studies in each interval of a step function.
-    certificate : Certificate
-        `global_maximum` is false: several starts were tried, which is no proof. `local_maxima` counts their ends.
-    """
-
-    estimate: float
-    se: float
-    statistic: float
-    p_value: float
-    ci_low: float
-    ci_high: float
-    tau2: float
-    se_tau2: float
-    delta: Array
-    delta_se: Array
-    delta_names: tuple[str, ...]
-    log_likelihood: float
-    log_likelihood_without: float
-    lrt: float
-    lrt_df: int
-    lrt_p: float
-    beta: Array
-    beta_se: Array
-    terms: tuple[str, ...]
-    unadjusted: Array
-    unadjusted_tau2: float
-    kind: str
-    alternative: str
-    steps: tuple[float, ...]
-    counts: tuple[int, ...]
-    p_min: float
-    level: float
-    k: int
-    certificate: Certificate
-    notes: tuple[str, ...]
-    _weight: Callable[[Array], Array] = field(repr=False)
-
-    def weight(self, p: object) -> Array:
-        """Relative probability of publication at p-values (one-sided, or two-sided as the model is)."""
-        return self._weight(np.asarray(p, dtype=float))
-
-    @property
-    def df(self) -> None:
-        """None: the test is normal."""
-        return
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """Coefficients, tau2 and the parameters of the weight function."""
-        import pandas as pd
-
-        half = quantile(self.level, None)
-        rows = [(term, b, s) for term, b, s in zip(self.terms, self.beta, self.beta_se, strict=True)]
-        rows.append(("tau2", self.tau2, self.se_tau2))
-        rows += list(zip(self.delta_names, self.delta, self.delta_se, strict=True))
-        frame = pd.DataFrame(rows, columns=["term", "estimate", "se"]).set_index("term")
-        frame["ci_low"], frame["ci_high"] = frame.estimate - half * frame.se, frame.estimate + half * frame.se
-        frame.loc[["tau2", *self.delta_names], ["ci_low", "ci_high"]] = math.nan
-        return frame
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        """The kind of selection, its test, and the estimate without it."""
-        lines = [
-            f"Selection model ({self.kind}, {self.alternative}), {self.k} studies, maximum likelihood",
-            f"no selection: chi-squared({self.lrt_df}) = {self.lrt:.4g}, p = {self.lrt_p:.4g}",
-            f"without selection: {self.unadjusted[0]:.4f}, tau2 {self.unadjusted_tau2:.4f}",
-        ]
-        return (*lines, *(f"note: {text}" for text in self.notes))
 
 
 def selection_model(
@@ -437,10 +339,7 @@ def _curve(weights: Weights, delta: Array, ends: tuple[float, ...], p_min: float
     function = weights.function
 
     def curve(p: Array) -> Array:
-        from comfrey.models.small_study._selection import Zs
-
         held = np.clip(p, p_min, 1.0 - p_min)
-        zs: Any = Zs(held, np.log(held), np.log1p(-held))
-        return np.exp(function.log_weight(zs, delta))
+        return np.exp(function.log_weight(Zs(held, np.log(held), np.log1p(-held)), delta))
 
     return curve
