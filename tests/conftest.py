@@ -217,7 +217,9 @@ class Folder:
                 row.append("")
         rows[line - 1][rows[0].index(column)] = value
         buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerows(rows)
+        broken = any(sign in text for row in rows for text in row for sign in "\r\n")
+        quoting = csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL  # a lone carriage return is not quoted otherwise
+        csv.writer(buffer, lineterminator="\n", quoting=quoting).writerows(rows)
         return self.write(name, buffer.getvalue())
 
     def line_of(self, name: str, part: str) -> int:

@@ -210,7 +210,7 @@ def test_row_order_changes_nothing():
     np.testing.assert_allclose(two.cook_distance, one.cook_distance[order], rtol=1e-9)
 
 
-@pytest.mark.parametrize("factor", [1e-150, 1e-6, 1e6, 1e150])
+@pytest.mark.parametrize("factor", [1e-150, 1e-6, 1e6, 1e120])
 def test_scale_changes_only_what_has_a_unit(factor):
     one, two = cf.pool(YI, VI), cf.pool(YI * factor, VI * factor**2)
     np.testing.assert_allclose(two.influence().cook_distance, one.influence().cook_distance, rtol=1e-9)

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 import comfrey as cf
@@ -125,10 +127,15 @@ def test_given_estimates_in_every_form_agree():
         assert found.warnings == ()
 
 
-def test_a_ratio_interval_read_as_logs_is_pointed_at():
+def test_a_ratio_interval_read_as_logs_is_refused_or_pointed_at():
     table = {"estimate": [2.0], "ci_low": [1.0], "ci_high": [4.0]}
     assert cf.effect_sizes("OR", **table, scale="reading").warnings == ()
-    assert [note.code for note in cf.effect_sizes("OR", **table).warnings] == ["asymmetric-interval"]
+    with pytest.raises(
+        cf.InputError, match=r"scale, row 0: .* or scale='reading', found 2 .1 to 4., which is symmetric as a ratio"
+    ):
+        cf.effect_sizes("OR", **table)
+    assert [note.code for note in cf.effect_sizes("OR", **table, scale="analysis").warnings] == ["asymmetric-interval"]
+    assert cf.effect_sizes("OR", estimate=[0.7], ci_low=[0.0], ci_high=[1.4]).warnings == ()
 
 
 def test_delta_method_for_a_standard_error_on_the_reading_scale():
@@ -194,3 +201,73 @@ def test_every_measure_has_a_unique_name_and_labels():
     names = [measure.name for measure in cf.measures()]
     assert len(names) == len(set(names))
     assert all(measure.label and measure.axis_label for measure in cf.measures())
+
+
+def test_test_statistics_give_back_the_effects_they_came_from():
+    groups = {"mean_1": [10.0], "sd_1": [2.0], "n_1": [25], "mean_2": [9.0], "sd_2": [3.0], "n_2": [30]}
+    own = cf.effect_sizes("SMD", **groups)
+    pooled = np.sqrt((24 * 4 + 29 * 9) / 53)
+    t = 1 / (pooled * np.sqrt(1 / 25 + 1 / 30))
+    sizes = {"n_1": [25], "n_2": [30]}
+    for form in ({"t": [t]}, {"f": [t**2], "sign": [1]}, {"p": [2 * stats.t.sf(t, 53)], "sign": [1]}):
+        found = cf.effect_sizes("SMD", **form, **sizes)
+        assert found.yi[0] == pytest.approx(own.yi[0], rel=1e-10)
+        assert found.vi[0] == pytest.approx(own.vi[0], rel=1e-10)
+        assert "reported" in found.derivation
+    r, n = -0.4, 30
+    t = r * np.sqrt((n - 2) / (1 - r**2))
+    assert cf.effect_sizes("ZCOR", t=[t], n=[n]).yi[0] == pytest.approx(np.arctanh(r))
+    assert cf.effect_sizes("COR", f=[t**2], n=[n], sign=[-1]).yi[0] == pytest.approx(r)
+    with pytest.raises(cf.InputError, match="sign: expected a column"):
+        cf.effect_sizes("SMD", f=[4.0], **sizes)
+    with pytest.raises(cf.InputError, match="sign, row 0"):
+        cf.effect_sizes("SMD", f=[4.0], sign=[0], **sizes)
+    with pytest.raises(cf.InputError, match="p, row 0"):
+        cf.effect_sizes("SMD", p=[0.0], sign=[1], **sizes)
+
+
+def test_masked_values_are_missing_values():
+    sizes = cf.effect_sizes("PLO", cases=np.ma.masked_array([3, 4], [False, True]), total=[10, 10])
+    assert np.isnan(sizes.yi).tolist() == [False, True]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([m.name for m in cf.measures() if m.inputs]),
+    st.lists(st.lists(st.floats(-1e4, 1e4), min_size=6, max_size=6), min_size=1, max_size=4),
+)
+def test_any_numbers_give_estimates_notes_or_a_named_error(name, rows):
+    measure = next(m for m in cf.measures() if m == name)
+    table = np.array(rows).T[: len(measure.inputs)]
+    try:
+        sizes = cf.effect_sizes(name, **dict(zip(measure.inputs, table, strict=True)))
+    except cf.InputError:
+        return
+    noted = {note.row for note in sizes.warnings}
+    for row in range(sizes.k):
+        assert (np.isfinite(sizes.yi[row]) and np.isfinite(sizes.vi[row])) or row in noted
+
+
+counts = st.integers(0, 60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["RR", "OR", "RD", "AS", "PETO", "PHI", "YUQ", "YUY", "RTET", "OR2DN", "OR2DL"]),
+    st.lists(st.tuples(counts, counts, counts, counts), min_size=1, max_size=5),
+)
+def test_any_table_gives_an_estimate_or_a_note(name, tables):
+    a, b, c, d = np.array(tables).T
+    sizes = cf.effect_sizes(name, events_1=a, total_1=a + b + 1, events_2=c, total_2=c + d + 1)
+    noted = {note.row for note in sizes.warnings}
+    for row in range(sizes.k):
+        assert (np.isfinite(sizes.yi[row]) and sizes.vi[row] > 0) or row in noted
+
+
+def test_the_tetrachoric_solves_its_equation():
+    a, b, c, d = 12.0, 40.0, 30.0, 25.0
+    rho = cf.effect_sizes("RTET", events_1=[a], total_1=[a + b], events_2=[c], total_2=[c + d]).yi[0]
+    total = a + b + c + d
+    limits = stats.norm.ppf([(a + c) / total, (a + b) / total])
+    below = stats.multivariate_normal([0, 0], [[1, rho], [rho, 1]]).cdf(limits)
+    assert below == pytest.approx(a / total, rel=1e-6)

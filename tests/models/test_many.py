@@ -120,3 +120,10 @@ def test_one_group_is_pool(found, method):
     scale = max(1e-12, float(vi.min()))
     assert row["tau2"] == pytest.approx(fit.tau2, rel=1e-7, abs=1e-9 * scale)
     assert row["estimate"] == pytest.approx(fit.estimate, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("method", ["REML", "ML"])
+def test_equal_estimates_far_from_zero_have_no_tau2(method):
+    table = cf.pool_many(np.full(4, 1e18), np.array([7.6e20, 1e20, 3.7e20, 7e19]), np.zeros(4, int), method=method)
+    assert table.loc[0, "tau2"] == 0.0
+    assert table.loc[0, "global_maximum"]

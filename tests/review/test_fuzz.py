@@ -21,7 +21,7 @@ TABLES = (
     "studies.csv", "prevalence.csv", "forms.csv", "treatments.csv", "arms.csv", "contrasts.csv", "claims.csv",
     "precautions.csv", "mechanisms.csv",
 )  # fmt: skip
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LONG = settings(QUICK, max_examples=2000)
 
 
@@ -122,7 +122,7 @@ def test_no_yaml_crashes_check_in_many_tries(small, data):
 
 
 @given(st.text(max_size=200))
-@settings(QUICK, max_examples=100)
+@settings(QUICK, max_examples=60)
 def test_any_text_as_review_file_is_a_problem_or_a_review(small, text):
     small.write("review.yaml", text.encode("utf-8", "replace"))
     are_problems(small.problems())

@@ -10,8 +10,8 @@ from scipy import special
 
 from comfrey.diagnostics._moments import gram, heterogeneity_of_subsets, invert, is_rough
 from comfrey.diagnostics._search import tau2_of_subsets
+from comfrey.models._observed import scale_of
 from comfrey.models._profile import Observed
-from comfrey.models._scale import scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -95,7 +95,7 @@ def _moment(data: Observed, weights: Array) -> Array:
 
 def _weighted(data: Observed, weights: Array) -> tuple[Array, Array, Array]:
     """``y'P_w y``, ``tr P_w`` and ``tr(P_w V)`` for each row of weights."""
-    y, v, basis = data
+    y, v, basis = data.y, data.v, data.basis
     total = weights.sum(axis=1)
     if basis is None:
         residual = y - (weights @ y / total)[:, None]

@@ -9,7 +9,7 @@ import numpy as np
 
 from comfrey.errors import NotEstimableError
 from comfrey.models._fit import quantile
-from comfrey.models._scale import scale_of
+from comfrey.models._observed import scale_of
 from comfrey.models._view import view_of
 from comfrey.results import Result
 

@@ -12,7 +12,7 @@ from scipy import special
 from comfrey.diagnostics._moments import gram
 from comfrey.diagnostics._refit import all_but_one, refit
 from comfrey.diagnostics._table import check_size, notes_of, of_one_coefficient
-from comfrey.models._scale import scale_of
+from comfrey.models._observed import scale_of
 from comfrey.models._view import view_of
 from comfrey.results import Result
 

@@ -92,8 +92,12 @@ class Subsets(Result):
     @property
     def summary(self) -> pd.DataFrame:
         """Mean and quantiles of estimate, tau2 and I2 over the subsets."""
+        import pandas as pd
+
         frame = self.to_frame().drop(columns=["h2", "q"])
-        return frame.describe(percentiles=[0.05, 0.25, 0.5, 0.75, 0.95]).drop(index=["count", "std"])
+        shares = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
+        quantiles = frame.quantile(list(shares.values())).set_axis(list(shares), axis=0)
+        return pd.concat([frame.mean().to_frame("mean").T, quantiles])
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -124,6 +128,7 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
 
     Subsets are streamed in blocks: what grows with their number is only what is kept of each (about 50 bytes). A sample
     takes each study with probability one half (so every subset is as likely as any other); it may hold a subset twice.
+    A million fits of twenty studies take about half a second by closed formulas (DL, HE ...) and ten seconds by REML.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def as_floats(argument: str, value: object) -> Array:
     >>> as_floats("n", [10, None, 12.5])
     array([10. ,  nan, 12.5])
     """
-    raw = np.asarray(value)
+    raw = np.ma.filled(value.astype(float), np.nan) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
     if raw.ndim == 0:
         raw = raw.reshape(1)
     if raw.ndim != 1:

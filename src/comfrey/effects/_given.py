@@ -24,7 +24,7 @@ _PRECISIONS = (("variance",), ("se",), ("ci_low", "ci_high"), ("t",), ("f",), ("
 
 
 def read_given(
-    measure: Measure, columns: Mapping[str, Array], level: float, scale: str
+    measure: Measure, columns: Mapping[str, Array], level: float, scale: str | None
 ) -> tuple[Array, Array, list[tuple[int, str]], str]:
     """Turn a reported estimate and its precision into estimate and variance on the scale of analysis.
 
@@ -35,7 +35,7 @@ def read_given(
     derivation : str
         How the variance was found, in words.
     """
-    if scale not in {"analysis", "reading"}:
+    if scale not in {None, "analysis", "reading"}:
         raise InputError("scale", found=repr(scale), expected="'analysis' or 'reading'")
     given = [names for names in _PRECISIONS if all(name in columns for name in names)]
     if len(given) != 1:
@@ -80,7 +80,7 @@ def _positive(name: str, column: Array) -> None:
 
 
 def _from_interval(
-    measure: Measure, columns: Mapping[str, Array], yi: Array, level: float, scale: str
+    measure: Measure, columns: Mapping[str, Array], yi: Array, level: float, scale: str | None
 ) -> tuple[Array, Array, list[tuple[int, str]], str]:
     low, high = columns["ci_low"], columns["ci_high"]
     bad = low >= high
@@ -103,6 +103,8 @@ def _from_interval(
     quantile, how = _quantile(columns, level)
     width = high - low
     skew = np.abs((high + low) / 2 - yi) / width
+    if scale is None:
+        _not_another_scale(measure, columns, skew)
     warnings = [
         (
             int(row),
@@ -112,6 +114,25 @@ def _from_interval(
         for row in np.flatnonzero(skew > 0.1)
     ]
     return yi, (width / (2 * quantile)) ** 2, warnings, f"the width of the reported {level:.0%} interval ({how})"
+
+
+def _not_another_scale(measure: Measure, columns: Mapping[str, Array], skew: Array) -> None:
+    """Refuse intervals that fit the reading scale and not the scale of analysis, where none was named."""
+    if measure.scale.name == "identity":
+        return
+    with np.errstate(all="ignore"):
+        middle, low, high = (measure.transform(columns[name]) for name in ("estimate", "ci_low", "ci_high"))
+        other = np.abs((high + low) / 2 - middle) / (high - low)
+    wrong = (skew > 0.1) & (other < 0.05)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        low_text, high_text = f"{columns['ci_low'][row]:g}", f"{columns['ci_high'][row]:g}"
+        raise InputError(
+            "scale",
+            found=f"{columns['estimate'][row]:g} ({low_text} to {high_text}), which is symmetric as a {measure.unit}",
+            expected=f"figures on the scale of analysis ({measure.analysis_label}), or scale='reading'",
+            row=row,
+        )
 
 
 def _quantile(columns: Mapping[str, Array], level: float) -> tuple[Array, str]:

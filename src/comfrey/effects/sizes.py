@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from comfrey.effects._checks import suspicious_rows
 from comfrey.effects._columns import as_floats, check_columns, labels_of, pick, same_length
 from comfrey.effects._given import GIVEN, read_given
 from comfrey.effects._increments import IncrementRule, add_increments
+from comfrey.effects._statistics import from_statistic, statistic_inputs
 from comfrey.effects.registry import GENERIC, find_measure
 from comfrey.errors import InputError
 from comfrey.results import Result
@@ -149,7 +150,7 @@ def effect_sizes(
     increment: float | str = 0.5,
     increment_to: IncrementRule = "zero-rows",
     double_zero: str = "keep",
-    scale: str = "analysis",
+    scale: Literal["analysis", "reading"] | None = None,
     level: float = 0.95,
     **columns: object,
 ) -> EffectSizes:
@@ -169,16 +170,18 @@ def effect_sizes(
         Which rows get it. The result says in `increments` what was added where.
     double_zero : {"keep", "drop"}
         Whether two-by-two rows without events (or without non-events) in both groups are used.
-    scale : {"analysis", "reading"}
+    scale : {"analysis", "reading"}, optional
         For given estimates only: the scale of the figures. A risk ratio of 0.8 is on the reading scale, its
         logarithm on
-        the scale of analysis.
+        the scale of analysis, which is the default; intervals that are plainly on the other one are then refused.
     level : float
         For given intervals only: their confidence level.
     **columns : arrays of shape (k,) or column names
         What the measure is computed from, e.g. ``events_1, total_1, events_2, total_2``; or, for any measure,
         `estimate`
-        with one of `variance`, `se`, `ci_low` and `ci_high`, `t`, `f`, `z`, `p` (and `df` for t distributions).
+        with one of `variance`, `se`, `ci_low` and `ci_high`, `t`, `f`, `z`, `p` (and `df` for t distributions); or,
+        for
+        SMD and correlations, a test statistic `t`, or `f` or two-sided `p` with `sign`, beside the numbers of people.
 
     Returns
     -------
@@ -204,7 +207,8 @@ def effect_sizes(
         raise InputError("double_zero", found=repr(double_zero), expected="'keep' or 'drop'")
     if not 0 < level < 1:
         raise InputError("level", found=level, expected="a number between 0 and 1")
-    wanted = GIVEN if "estimate" in columns or chosen is GENERIC else chosen.inputs
+    by_statistic = statistic_inputs(chosen, columns)
+    wanted = GIVEN if "estimate" in columns or chosen is GENERIC else by_statistic or chosen.inputs
     _check_names(chosen, wanted, columns)
     read = same_length({name: as_floats(name, pick(name, value, data)) for name, value in columns.items()})
     k = next(iter(read.values())).size
@@ -214,6 +218,10 @@ def effect_sizes(
         yi, vi, found, derivation = read_given(chosen, read, level, scale)
         notes += [(row, "asymmetric-interval", message) for row, message in found]
         added, rule = np.zeros(k), "no increments: estimates are as given"
+    elif by_statistic:
+        check_columns(read)
+        yi, vi, derivation = from_statistic(chosen, read)
+        added, rule = np.zeros(k), "no increments: the measure needs none"
     else:
         check_columns(read)
         filled, added = add_increments(chosen, read, increment, increment_to)

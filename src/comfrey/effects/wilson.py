@@ -54,4 +54,5 @@ def wilson_interval(
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
     # The limits at no cases and at all cases are 0 and 1 exactly; rounding must not carry them beyond.
-    return np.clip((centre - half) / scale, 0, 1), np.clip((centre + half) / scale, 0, 1)
+    low, high = (centre - half) / scale, (centre + half) / scale
+    return np.where(x == 0, 0.0, np.clip(low, 0, 1)), np.where(x == n, 1.0, np.clip(high, 0, 1))

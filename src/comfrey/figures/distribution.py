@@ -70,10 +70,14 @@ def category_bars(
             continue
         ax.barh(y, result.estimate, height=0.28 if narrow else 0.5, color=COLOURS["faint"], zorder=1)
         if finding.pi_low is not None and finding.pi_high is not None:
-            ax.plot([finding.pi_low, finding.pi_high], [y, y], lw=0.9, color=COLOURS["accent"], zorder=2)
+            ax.plot([finding.pi_low, min(finding.pi_high, limit)], [y, y], lw=0.9, color=COLOURS["accent"], zorder=2)
+            if finding.pi_high > limit:
+                ax.plot(limit, y, ">", ms=4, color=COLOURS["accent"], clip_on=False)
         if result.ci_low is not None and result.ci_high is not None:
             ends = [result.ci_low, min(result.ci_high, limit)]
             ax.plot(ends, [y, y], lw=3.2, color=COLOURS["accent"], solid_capstyle="butt", zorder=3)
+            if result.ci_high > limit:
+                ax.plot(limit, y, ">", ms=5, color=COLOURS["accent"], clip_on=False)
         ax.plot(result.estimate, y, "|", ms=11, mew=2, color=COLOURS["ink"], zorder=4)
     ax.set(xlim=(0, limit), ylim=(-len(findings) + (0.72 if narrow else 0.45), 0.85 if narrow else 0.65), yticks=[])
     ax.set_xticks(range(0, int(limit) + 1, 20), [f"{tick}%" for tick in range(0, int(limit) + 1, 20)])

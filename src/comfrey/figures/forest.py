@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.patches import Polygon
-
+from comfrey.figures._rows import diamond, null_line, ratio_axis, ratio_ticks, side_of, span, whisker
 from comfrey.figures.style import COLOURS, new_figure
 from comfrey.findings import words
 
@@ -58,7 +57,7 @@ def forest(finding: Finding, ax: Axes, *, title: str, ends: tuple[str, str] | No
     ax.set(ylim=(bottom, 0.7), yticks=[])
     _ticks(ax, low, high, finding.scale, ratio=ratio)
     if finding.scale != "percent":
-        ax.axvline(1 if ratio else 0, color=COLOURS["muted"], lw=0.9, ls=(0, (1, 2)), zorder=0)
+        null_line(ax, 1 if ratio else 0)
     sizes = _sizes(lines)
     for row, (line, size) in enumerate(zip(lines, sizes, strict=True)):
         _study(ax, line, -row, size, (low, high), finding.scale)
@@ -108,19 +107,9 @@ def _study(ax: Axes, line: StudyLine, y: float, size: float, limits: tuple[float
     elif "cases" in details:
         ax.text(second, y, f"{words.count(details['cases'])} / {words.count(line.n or 0)}", **small)
     ax.text(numbers, y, words.with_intervals(line.result, scale).replace("95% CI ", ""), **small)
-    _whisker(ax, line.result.ci_low, line.result.ci_high, y, limits)
+    whisker(ax, line.result.ci_low, line.result.ci_high, y, limits)
     if limits[0] <= line.result.estimate <= limits[1]:
         ax.plot(line.result.estimate, y, "s", ms=size, color=COLOURS["accent"], mec="none", zorder=3)
-
-
-def _whisker(ax: Axes, low: float | None, high: float | None, y: float, limits: tuple[float, float]) -> None:
-    if low is None or high is None:
-        return
-    ax.plot([max(low, limits[0]), min(high, limits[1])], [y, y], lw=1.1, color=COLOURS["ink"], zorder=2)
-    if low < limits[0]:
-        ax.plot(limits[0], y, "<", ms=4.5, color=COLOURS["ink"], clip_on=False, zorder=4)
-    if high > limits[1]:
-        ax.plot(limits[1], y, ">", ms=4.5, color=COLOURS["ink"], clip_on=False, zorder=4)
 
 
 def _pooled(ax: Axes, finding: Finding, y: float, limits: tuple[float, float]) -> None:
@@ -130,8 +119,7 @@ def _pooled(ax: Axes, finding: Finding, y: float, limits: tuple[float, float]) -
     result = finding.result
     low = max(result.ci_low if result.ci_low is not None else result.estimate, limits[0])
     high = min(result.ci_high if result.ci_high is not None else result.estimate, limits[1])
-    corners = [(low, y), (result.estimate, y + 0.3), (high, y), (result.estimate, y - 0.3)]
-    ax.add_patch(Polygon(corners, closed=True, fc=COLOURS["leaf"], ec="none", zorder=3))
+    diamond(ax, low, result.estimate, high, y, colour=COLOURS["leaf"])
     ax.text(
         label,
         y,
@@ -144,11 +132,9 @@ def _pooled(ax: Axes, finding: Finding, y: float, limits: tuple[float, float]) -
     ax.text(numbers, y, said, va="center", ha="right", transform=transform, weight=600, fontsize=8.6)
     under = y - 0.95
     if finding.pi_low is not None and finding.pi_high is not None:
-        ends = [max(finding.pi_low, limits[0]), min(finding.pi_high, limits[1])]
-        ax.plot(ends, [under, under], lw=2.4, color=COLOURS["leaf"], alpha=0.75, solid_capstyle="butt")
-        _arrows(ax, finding.pi_low, finding.pi_high, under, limits)
-        span = words.interval(finding.pi_low, finding.pi_high, finding.scale)
-        ax.text(numbers, under, span, va="center", ha="right", transform=transform, fontsize=8.6)
+        span(ax, finding.pi_low, finding.pi_high, under, limits, colour=COLOURS["leaf"])
+        ends = words.interval(finding.pi_low, finding.pi_high, finding.scale)
+        ax.text(numbers, under, ends, va="center", ha="right", transform=transform, fontsize=8.6)
         text = "95% prediction interval"
     else:
         text = "No prediction interval: " + finding.reasons.get("pi_low", "not computed").split(":")[0]
@@ -159,17 +145,8 @@ def _pooled(ax: Axes, finding: Finding, y: float, limits: tuple[float, float]) -
     ax.text(label, under - 0.9, "   ".join(part for part in spread if part), **small)
 
 
-def _arrows(ax: Axes, low: float, high: float, y: float, limits: tuple[float, float]) -> None:
-    if low < limits[0]:
-        ax.plot(limits[0], y, "<", ms=4.5, color=COLOURS["leaf"], clip_on=False)
-    if high > limits[1]:
-        ax.plot(limits[1], y, ">", ms=4.5, color=COLOURS["leaf"], clip_on=False)
-
-
 def _sizes(lines: Sequence[StudyLine]) -> list[float]:
-    weights = [line.weight if line.weight is not None else math.sqrt(line.n or 1) for line in lines]
-    top = max(weights, default=1.0) or 1.0
-    return [3 + 5.5 * math.sqrt(max(weight, 0) / top) for weight in weights]
+    return side_of((line.weight if line.weight is not None else math.sqrt(line.n or 1) for line in lines), 3, 8.5)
 
 
 def _limits(finding: Finding, lines: Sequence[StudyLine], *, ratio: bool) -> tuple[float, float]:
@@ -185,25 +162,17 @@ def _limits(finding: Finding, lines: Sequence[StudyLine], *, ratio: bool) -> tup
     if ratio:
         logs = [math.log(v) for v in points if v > 0] + [0.0]
         reach = max(abs(v) for v in logs)
-        span = max([abs(math.log(v)) for v in ends if v > 0] or [reach])
-        reach = min(max(reach * 1.15, min(span, 2.5), math.log(2)), math.log(200))
+        widest = max([abs(math.log(v)) for v in ends if v > 0] or [reach])
+        reach = min(max(reach * 1.15, min(widest, 2.5), math.log(2)), math.log(200))
         return math.exp(-reach), math.exp(reach)
     reach = max([abs(v) for v in points] + [min(max((abs(v) for v in ends), default=0.5), 2.5), 0.5]) * 1.1
     return -reach, reach
 
 
 def _ticks(ax: Axes, low: float, high: float, scale: str, *, ratio: bool) -> None:
-    from matplotlib.ticker import NullFormatter, NullLocator
-
     if not ratio:
         if scale == "percent":
             step = 10 if high <= 50 else 20
             ax.set_xticks(range(0, int(high) + 1, step), [f"{tick}%" for tick in range(0, int(high) + 1, step)])
         return
-    choices = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-    ticks = [tick for tick in choices if low <= tick <= high]
-    if len(ticks) > 7:
-        ticks = [tick for tick in ticks if tick in {0.01, 0.1, 1, 10, 100}]
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ratio_axis(ax, ratio_ticks(low, high))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "house_style", "new_figure", "to_png", "to_svg"]
+__all__ = ["COLOURS", "FONT", "house_style", "new_figure", "register_fonts", "to_png", "to_svg"]
 
 # Ink and muted on paper pass WCAG AA; checked in tests/figures/test_style.py.
 COLOURS = {
@@ -37,7 +38,11 @@ FONT_ON_PAGE = "Source Sans 3"
 
 
 @cache
-def _register_fonts() -> None:
+def register_fonts() -> None:
+    """Make the house's fonts known to matplotlib, once."""
+    # DejaVu, which lends letters that the house's font lacks, has no semi-bold of its own: its bold stands in.
+    known = font_manager.fontManager.ttflist
+    known += [replace(font, weight=600) for font in known if font.name == "DejaVu Sans" and font.weight == 700]
     for weight in ("Regular", "SemiBold"):
         with as_file(files("comfrey.figures") / "fonts" / f"ComfreySans-{weight}.ttf") as path:
             font_manager.fontManager.addfont(str(path))
@@ -46,11 +51,12 @@ def _register_fonts() -> None:
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw within the house's style: its fonts and colours, text that stays text, and the same bytes each time."""
-    _register_fonts()
+    register_fonts()
     colours = COLOURS
     with mpl.rc_context(
         {
-            "font.family": [FONT],
+            # DejaVu has the letters that the house's font lacks: names of authors can be in any script.
+            "font.family": [FONT, "DejaVu Sans"],
             "font.size": 9.5,
             "text.color": colours["ink"],
             "axes.labelcolor": colours["muted"],
@@ -114,8 +120,10 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     text = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{name}-\2"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
     # The page's own font takes over, with the same fallbacks as its text.
-    text = text.replace(f"'{FONT}'", f"'{FONT_ON_PAGE}', 'Inter', system-ui, sans-serif")
-    head = f' role="img" aria-labelledby="{name}-title {name}-desc"'
+    text = re.sub(f"'{FONT}'(, 'DejaVu Sans')?", f"'{FONT_ON_PAGE}', 'Inter', system-ui, sans-serif", text)
+    # At most a fifth larger than drawn, so that small figures do not swell to the width of the page.
+    widest = round(figure.get_figwidth() * 116)
+    head = f' style="max-width:{widest}px" role="img" aria-labelledby="{name}-title {name}-desc"'
     inside = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
     return re.sub(r"<svg([^>]*)>", lambda match: f"<svg{match.group(1)}{head}>\n {inside}", text, count=1)
 

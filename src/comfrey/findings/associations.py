@@ -194,9 +194,10 @@ def _why_not_pooled(rows: Sequence[Association], pooled: Sequence[Finding], ques
     if not with_effect:
         return f"not pooled: none of {words.counted(len(rows), 'result')} prints an effect with its error"
     forms = sorted({_FORMS[_form(row) or ""].words for row in with_effect})
+    verb = "prints" if len(with_effect) == 1 else "print"
     return (
         f"not pooled: {words.spell(len(with_effect))} of {words.counted(len(rows), 'result')} "
-        f"print an effect with its error ({words.listed(forms)}), and no {question.min_studies} studies of them "
+        f"{verb} an effect with its error ({words.listed(forms)}), and no {question.min_studies} studies of them "
         "agree in form and comparison"
     )
 
@@ -205,20 +206,27 @@ def _form(row: Association) -> str | None:
     """Return the form in which this row's effect can be pooled, or None."""
     if "sign_inconsistent" in row.flags or "not_poolable_as_printed" in row.flags:
         return None
-    groups = row.total_cases is not None and row.total_controls is not None
-    has_error = row.estimate is not None and (row.ci_low is not None or row.se is not None or row.variance is not None)
-    moments = (row.mean_cases, row.sd_cases, row.mean_controls, row.sd_controls)
-    if (row.measure == "SMD" and has_error) or (groups and None not in moments):
-        return "SMD"
-    if row.measure == "t" and row.estimate is not None and groups:
+    if _smd_from(row) is not None:
         return "SMD"
     if row.measure == "proportion" and row.estimate is not None and row.total_cases:
         return "PLO"
-    if row.measure == "r" and row.estimate is not None and row.total_cases:
+    if row.measure == "r" and row.estimate is not None and abs(row.estimate) < 1 and (row.total_cases or 0) > 3:
         return "ZCOR"
-    if row.measure == "OR" and has_error:
+    if row.measure == "OR" and None not in (row.estimate, row.ci_low, row.ci_high):
         return "OR"
     return None
+
+
+def _smd_from(row: Association) -> str | None:
+    """Return what of the row gives a standardised difference: its print, the moments of both groups, a t statistic."""
+    errors = (row.se, row.variance, None if None in (row.ci_low, row.ci_high) else row.ci_low)
+    if row.measure == "SMD" and row.estimate is not None and any(error is not None for error in errors):
+        return "print"
+    if (row.total_cases or 0) < 2 or (row.total_controls or 0) < 2:
+        return None
+    if None not in (row.mean_cases, row.sd_cases, row.mean_controls, row.sd_controls):
+        return "moments"
+    return "t" if row.measure == "t" and row.estimate is not None else None
 
 
 def _pooled(review: Review, question: Associations, topic: Construct, rows: Sequence[Association]) -> list[Finding]:
@@ -334,10 +342,14 @@ def _standardised(rows: Sequence[Association]) -> EffectSizes:
     groups: dict[str, Any]
     others: dict[str, Any]
     for i, row in enumerate(rows):
-        if row.measure == "SMD" and row.estimate is not None:
-            given = {"ci_low": [row.ci_low], "ci_high": [row.ci_high]} if row.ci_low is not None else {"se": [row.se]}
+        source = _smd_from(row)
+        if source == "print":
+            if row.ci_low is not None and row.ci_high is not None:
+                given = {"ci_low": [row.ci_low], "ci_high": [row.ci_high]}
+            else:
+                given = {"se": [row.se]} if row.se is not None else {"variance": [row.variance]}
             one = effect_sizes("SMD", estimate=[row.estimate], **given)
-        elif row.mean_cases is not None:
+        elif source == "moments":
             groups = {"mean_1": [row.mean_cases], "sd_1": [row.sd_cases], "n_1": [row.total_cases]}
             others = {"mean_2": [row.mean_controls], "sd_2": [row.sd_controls], "n_2": [row.total_controls]}
             one = effect_sizes("SMD", **groups, **others)

@@ -141,6 +141,8 @@ class Finding:
     reasons: Mapping[str, str] = field(default_factory=dict)
     network: Mapping[str, Any] | None = None
     """For networks: reference, effects by treatment, ranks with their uncertainty, components, tests."""
+    fit: Any = field(default=None, repr=False, compare=False)
+    """The fitted object, for figures that are drawn from it; not written out."""
 
     def __post_init__(self) -> None:
         if self.rows_included + len(self.excluded) != self.rows_in_scope:

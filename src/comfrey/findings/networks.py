@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -106,11 +106,11 @@ def _fit(
         for node, arm in trial.arms.items()
     ]
     frame = pd.DataFrame(records)
-    columns = {"events": "events", "total": "total"}
+    columns: dict[str, Any] = {"events": "events", "total": "total"}
     if spec.measure in {"SMD", "MD"}:
         columns = {"mean": "mean", "sd": "sd", "n": "total"}
     contrasts = cf.contrasts(frame, spec.measure, study="study", treatment="treatment", **columns)
-    good = "desirable" if spec.better == "lower" else "undesirable"
+    good: Literal["desirable", "undesirable"] = "desirable" if spec.better == "lower" else "undesirable"
     net: Network = cf.network(contrasts, method=spec.method, small_values=good, reference=reference)
     return net
 
@@ -125,7 +125,6 @@ def _island(
     islands: int,
 ) -> Finding:
     nodes = [node for node in node_order(review, question) if any(node in trial.arms for trial in trials)]
-    reference = _reference(review, question, spec, trials, nodes)
     studies = {trial.study for trial in trials}
     excluded = [row for row in chosen.excluded if row.study in studies]
     if index == 0:
@@ -133,21 +132,37 @@ def _island(
         used = {trial.study for trial in chosen.trials}
         excluded += [row for row in chosen.excluded if row.study not in used]
     label = spec.label if islands == 1 else f"{spec.label}, island {index + 1} of {islands}"
+    told = _tell_island(review, question, spec, label, trials, nodes)
+    return _finding(review, question, spec, f"{spec.id}-{index + 1}", label, trials, excluded, told)
+
+
+def _tell_island(
+    review: Review, question: Treatments, spec: NetworkSpec, label: str, trials: Sequence[Trial], nodes: Sequence[str]
+) -> _Told:
     model = f"network, random effects, tau2 by {spec.method}, normal interval"
-    table: dict[str, Any] | None = None
-    tau2 = None
-    reasons = dict.fromkeys(_NUMBERS, _MANY)
+    reference = _reference(review, question, spec, trials, nodes)
+    names = _short_names(review, question, nodes)
     try:
-        net = _fit(review, spec, trials, {}, reference)
-        table = _table(review, question, spec, net, reference, nodes)
-        tau2 = float(net.tau2)
-        statement = _statement(spec, label, trials, table)
+        net = _fit(review, spec, trials, names, names[reference])
+        table = _table(review, question, spec, net, reference, nodes, names)
     except ComfreyError as error:
-        reasons = dict.fromkeys((*_NUMBERS, "tau2"), str(error))
-        statement = f"{label}: not analysed ({error})."
-    return _finding(question, f"{spec.id}-{index + 1}", label, spec, chosen, trials, excluded, review).with_network(
-        model, tau2, statement, reasons, table
-    )
+        return _Told(model, f"{label}: not analysed ({error}).", dict.fromkeys((*_NUMBERS, "tau2"), str(error)))
+    table["nodes"] = list(nodes)
+    table["people"] = {
+        names[node]: sum(trial.arms[node].total for trial in trials if node in trial.arms) for node in nodes
+    }
+    statement = _statement(spec, label, trials, table)
+    return _Told(model, statement, dict.fromkeys(_NUMBERS, _MANY), float(net.tau2), table, net)
+
+
+def _short_names(review: Review, question: Treatments, nodes: Sequence[str]) -> dict[str, str]:
+    """Return a name for each node that fits into a figure: its label, or its abbreviation where that is long."""
+    names: dict[str, str] = {}
+    for node in nodes:
+        label, treatment = node_label(review, question, node), review.treatments.get(node)
+        short = treatment.abbreviation if treatment and treatment.abbreviation and len(label) > 22 else label
+        names[node] = short if short not in names.values() else label
+    return names
 
 
 def _reference(
@@ -161,7 +176,13 @@ def _reference(
 
 
 def _table(
-    review: Review, question: Treatments, spec: NetworkSpec, net: Network, reference: str, nodes: Sequence[str]
+    review: Review,
+    question: Treatments,
+    spec: NetworkSpec,
+    net: Network,
+    reference: str,
+    nodes: Sequence[str],
+    names: dict[str, str],
 ) -> dict[str, Any]:
     """Lay out what the network says, on the reading scale."""
     from comfrey.effects.registry import find_measure
@@ -173,7 +194,7 @@ def _table(
     for node in nodes:
         if node == reference:
             continue
-        row = summary.loc[node]
+        row = summary.loc[names[node]]
         effect = {"treatment": node, "label": node_label(review, question, node), "direct_trials": int(row["k"])}
         effect |= {name: _read(measure, row[name]) for name in ("estimate", "ci_low", "ci_high")}
         prediction = {name: _read(measure, row[name]) if len(nodes) > 2 else None for name in ("pi_low", "pi_high")}
@@ -195,10 +216,10 @@ def _table(
             {
                 "treatment": node,
                 "label": node_label(review, question, node),
-                "p_score": float(ranks.loc[node, "p_score"]),
-                "mean_rank": float(ranks.loc[node, "mean_rank"]),
-                "rank_low": int(ranks.loc[node, "rank_low"]),
-                "rank_high": int(ranks.loc[node, "rank_high"]),
+                "p_score": float(ranks.loc[names[node], "p_score"]),
+                "mean_rank": float(ranks.loc[names[node], "mean_rank"]),
+                "rank_low": int(ranks.loc[names[node], "rank_low"]),
+                "rank_high": int(ranks.loc[names[node], "rank_high"]),
             }
             for node in nodes
         ]
@@ -233,42 +254,44 @@ def _statement(spec: NetworkSpec, label: str, trials: Sequence[Trial], table: di
 
 def _components(review: Review, question: Treatments, spec: NetworkSpec, chosen: Trials) -> Finding:
     """Analyse combinations as the sum of their parts, over islands where the parts connect them."""
+    label = f"{spec.label}: combinations as sums of their parts"
+    told = _tell_components(review, question, spec, label, chosen.trials)
+    return _finding(review, question, spec, f"{spec.id}-components", label, chosen.trials, chosen.excluded, told)
+
+
+def _tell_components(
+    review: Review, question: Treatments, spec: NetworkSpec, label: str, trials: Sequence[Trial]
+) -> _Told:
     import comfrey as cf
 
-    nodes = [node for node in node_order(review, question) if any(node in trial.arms for trial in chosen.trials)]
+    model = f"additive component network, random effects, tau2 by {spec.method}"
+    nodes = [node for node in node_order(review, question) if any(node in trial.arms for trial in trials)]
     names = {node: _parts(review, node) or node for node in nodes}
-    label = f"{spec.label}: combinations as sums of their parts"
-    reasons = dict.fromkeys(_NUMBERS, _MANY)
-    table: dict[str, Any] | None = None
-    tau2 = None
     try:
-        net = _fit(review, spec, chosen.trials, names, None)
+        net = _fit(review, spec, trials, names, None)
         inactive = spec.inactive if spec.inactive in nodes else None
         fit: Components = cf.components(net, inactive=inactive, separator=" + ")
         table = _component_table(review, question, spec, fit)
-        reference = _reference(review, question, spec, chosen.trials, nodes)
-        table["reference_label"] = node_label(review, question, reference)
-        table["additive_effects"] = [
-            _additive_effect(review, question, spec, fit, node, names[node], names[reference])
-            for node in nodes
-            if node != reference
-        ]
-        tau2 = float(fit.tau2) if np.isfinite(fit.tau2) else None
-        known, every = sum(row["identifiable"] for row in table["components"]), len(table["components"])
-        how = f"all {words.spell(every)}" if known == every else f"{words.spell(known) if known else 'none'} of {every}"
-        people = words.counted(_people(chosen.trials), "person", "people")
-        statement = (
-            f"{label}: {how} effects of parts can be told from these trials "
-            f"({words.counted(len(chosen.trials), 'trial')}, {people}); that parts add up is assumed."
-        )
     except ComfreyError as error:
-        reasons = dict.fromkeys((*_NUMBERS, "tau2"), str(error))
-        statement = f"{label}: not analysed ({error})."
-    model = f"additive component network, random effects, tau2 by {spec.method}"
-    draft = _finding(
-        question, f"{spec.id}-components", label, spec, chosen, chosen.trials, list(chosen.excluded), review
+        return _Told(model, f"{label}: not analysed ({error}).", dict.fromkeys((*_NUMBERS, "tau2"), str(error)))
+    reference = _reference(review, question, spec, trials, nodes)
+    table["reference_label"] = node_label(review, question, reference)
+    table["additive_effects"] = [
+        _additive_effect(review, question, spec, fit, node, names[node], names[reference])
+        for node in nodes
+        if node != reference
+    ]
+    known, every = sum(row["identifiable"] for row in table["components"]), len(table["components"])
+    how = f"all {words.spell(every)}" if known == every else f"{words.spell(known) if known else 'none'} of {every}"
+    people = words.counted(_people(trials), "person", "people")
+    statement = (
+        f"{label}: {how} effects of parts can be told from these trials "
+        f"({words.counted(len(trials), 'trial')}, {people}); that parts add up is assumed."
     )
-    return draft.with_network(model, tau2, statement, reasons, table)
+    reasons = dict.fromkeys(_NUMBERS, _MANY)
+    if not np.isfinite(fit.tau2):
+        return _Told(model, statement, reasons | {"tau2": "islands have no common heterogeneity"}, None, table)
+    return _Told(model, statement, reasons, float(fit.tau2), table)
 
 
 def _component_table(review: Review, question: Treatments, spec: NetworkSpec, fit: Components) -> dict[str, Any]:
@@ -311,47 +334,49 @@ def _additive_effect(
     return {"treatment": node, "label": node_label(review, question, node)} | values
 
 
-class _Draft:
-    """A network finding without its numbers."""
+class _Told(NamedTuple):
+    """What the engine said of a network, or why it said nothing."""
 
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.fields = fields
-
-    def with_network(
-        self, model: str, tau2: float | None, statement: str, reasons: dict[str, str], table: dict[str, Any] | None
-    ) -> Finding:
-        told = {**reasons} if tau2 is not None else {"tau2": "each island has its own", **reasons}
-        return Finding(**self.fields, model=model, tau2=tau2, statement=statement, reasons=told, network=table)
+    model: str
+    statement: str
+    reasons: dict[str, str]
+    tau2: float | None = None
+    table: dict[str, Any] | None = None
+    fit: Network | None = None
 
 
 def _finding(
+    review: Review,
     question: Treatments,
+    spec: NetworkSpec,
     name: str,
     label: str,
-    spec: NetworkSpec,
-    chosen: Trials,
     trials: Sequence[Trial],
-    excluded: list[Excluded],
-    review: Review,
-) -> _Draft:
+    excluded: Sequence[Excluded],
+    told: _Told,
+) -> Finding:
     used = sum(len(arm.rows) for trial in trials for arm in trial.arms.values())
-    return _Draft(
-        {
-            "id": f"{question.id}-network-{name}",
-            "label": label,
-            "role": "network",
-            "group": {"network": spec.id, "outcome": spec.outcomes[0]},
-            "measure": spec.measure,
-            "scale": SCALES[spec.measure],
-            "k": len(trials),
-            "n": _people(trials),
-            "result": None,
-            "studies": tuple(_lines(review, question, trials)),
-            "excluded": tuple(excluded),
-            "rows_read": chosen.read,
-            "rows_in_scope": used + len(excluded),
-            "rows_included": used,
-        }
+    return Finding(
+        id=f"{question.id}-network-{name}",
+        label=label,
+        role="network",
+        group={"network": spec.id, "outcome": spec.outcomes[0]},
+        measure=spec.measure,
+        scale=SCALES[spec.measure],
+        model=told.model,
+        k=len(trials),
+        n=_people(trials),
+        result=None,
+        statement=told.statement,
+        studies=tuple(_lines(review, question, trials)),
+        excluded=tuple(excluded),
+        rows_read=len(review.rows(question.arms)),
+        rows_in_scope=used + len(excluded),
+        rows_included=used,
+        tau2=told.tau2,
+        reasons=told.reasons,
+        network=told.table,
+        fit=told.fit,
     )
 
 

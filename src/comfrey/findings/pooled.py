@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from comfrey.errors import ComfreyError
+from comfrey.errors import ConvergenceError, NotEstimableError
 from comfrey.findings.finding import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from comfrey.effects.sizes import EffectSizes
+    from comfrey.review.spec import Method, Test
 
 __all__ = ["Pooled", "own_results", "pool_effects", "pool_proportions", "single_proportions"]
 
@@ -87,7 +88,7 @@ def pool_proportions(
     model = f"binomial-normal, one stage, maximum likelihood, {'normal' if test == 'z' else 't'} interval"
     try:
         fit = cf.count_model("PLO", cases=x, total=n, test=test)
-    except ComfreyError as error:
+    except (ConvergenceError, NotEstimableError) as error:
         return Pooled(model, reasons=dict.fromkeys(("estimate", "ci_low", "ci_high", "pi_low", "pi_high"), str(error)))
     percent = fit.back_transformed()
     shown = {name: 100 * float(percent[name]) for name in ("estimate", "ci_low", "ci_high", "pi_low", "pi_high")}
@@ -104,7 +105,7 @@ def pool_proportions(
     )
 
 
-def pool_effects(effects: EffectSizes, method: str, test: str, scale: float = 1.0) -> Pooled:
+def pool_effects(effects: EffectSizes, method: Method, test: Test, scale: float = 1.0) -> Pooled:
     """Pool effect sizes by inverse variance and read them on the measure's own scale.
 
     Parameters
@@ -122,7 +123,7 @@ def pool_effects(effects: EffectSizes, method: str, test: str, scale: float = 1.
     model = f"random effects, inverse variance, tau2 by {method}, {words.get(test, test)} interval"
     try:
         fit = cf.pool(effects, method=method, test=test)
-    except ComfreyError as error:
+    except (ConvergenceError, NotEstimableError) as error:
         return Pooled(model, reasons=dict.fromkeys(("estimate", "ci_low", "ci_high", "pi_low", "pi_high"), str(error)))
 
     read = fit.reading

@@ -149,7 +149,7 @@ def _label(review: Review, question: Proportions, column: str, value: str | None
 
 def _finding(review: Review, question: Proportions, rows: Sequence[Any], analysis: _Analysis) -> Finding:
     def scope(row: Any) -> bool:
-        right_group = analysis.group is None or value_of(row, analysis.by, review) == analysis.group
+        right_group = analysis.group is None or str(value_of(row, analysis.by, review)) == analysis.group
         right_split = analysis.split is None or row.value(question.split) == analysis.split
         known = analysis.by != question.by or analysis.group is not None or row.value(question.by) in question.order
         return right_group and right_split and known

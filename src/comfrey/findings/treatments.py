@@ -14,7 +14,7 @@ from comfrey.findings.select import first_reason
 from comfrey.findings.trials import Comparisons, Pair, compare_arms, merged_nodes, node_label, node_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from comfrey.review.folder import Review
     from comfrey.review.spec import Sensitivity, Treatments
@@ -124,9 +124,12 @@ def _comparison(
     pooled = _pool(question, effects, pairs)
     result = own[0] if len(pairs) == 1 else pooled.result
     one, two = (node_label(review, question, node) for node in key)
-    excluded = tuple(
-        row for row in found.excluded if set(key) <= trials.nodes[row.study] and trials.node_of[row.row] in key
-    )
+    in_scope = {
+        row: study
+        for row, study in trials.study_of.items()
+        if trials.node_of[row] in key and set(key) <= trials.nodes[study]
+    }
+    excluded = tuple(_left_out(found, pairs, in_scope))
     used = sum(len(pair.treatment.rows) + len(pair.comparator.rows) for pair in pairs)
     n = sum(pair.treatment.total + pair.comparator.total for pair in pairs)
     finding = Finding(
@@ -144,7 +147,7 @@ def _comparison(
         studies=tuple(_line(review, pair, own[i], pooled, i) for i, pair in enumerate(pairs)),
         excluded=excluded,
         rows_read=trials.read,
-        rows_in_scope=used + len(excluded),
+        rows_in_scope=len(in_scope),
         rows_included=used,
         pi_low=pooled.pi_low,
         pi_high=pooled.pi_high,
@@ -153,6 +156,16 @@ def _comparison(
         reasons=pooled.reasons,
     )
     return _with_statement(finding, question, one, two, sensitivity)
+
+
+def _left_out(found: Comparisons, pairs: Sequence[Pair], in_scope: Mapping[str, str]) -> Iterator[Excluded]:
+    """Yield each row in scope of a comparison that is in none of its pairs, with the reason."""
+    used = {row for pair in pairs for arm in (pair.treatment, pair.comparator) for row in arm.rows}
+    known = {row.row: row for row in found.excluded}
+    other = "the report of the trial that is used has no arm on the other treatment"
+    for row, study in in_scope.items():
+        if row not in used:
+            yield known.get(row) or Excluded(row, study, other)
 
 
 def _pool(question: Treatments, effects: Any, pairs: Sequence[Pair]) -> Pooled:

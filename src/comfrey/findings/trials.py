@@ -81,7 +81,9 @@ class Trials:
     nodes: Mapping[str, frozenset[str]]
     """Study -> the merged nodes of all of its arms in scope, used or not."""
     node_of: Mapping[str, str]
-    """Row id -> merged node."""
+    """Row id -> merged node, for every arm in scope."""
+    study_of: Mapping[str, str]
+    """Row id -> study, for every arm in scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,9 @@ def choose_trials(
         if trial is not None:
             trials.append(trial)
     known = {study: frozenset(found) for study, found in nodes.items()}
-    return Trials(len(table), len(rows), tuple(trials), tuple(excluded), known, node_of)
+    return Trials(
+        len(table), len(rows), tuple(trials), tuple(excluded), known, node_of, {row.row: row.study for row in rows}
+    )
 
 
 def compare_arms(review: Review, question: Treatments, rules: Sequence[Rule], outcomes: Collection[str]) -> Comparisons:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["count", "counted", "decimals", "listed", "lower_first", "number", "spell", "with_intervals"]
 
-_RATIOS = frozenset({"odds ratio", "risk ratio", "hazard ratio", "rate ratio"})
+_RATIOS = frozenset({"ratio", "odds ratio", "risk ratio", "hazard ratio", "rate ratio"})
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -38,7 +38,7 @@ def decimals(value: float, scale: str) -> str:
     if scale in _RATIOS and value > 0 and not 0.1 <= value <= 10:
         places = 1 - math.floor(math.log10(value))
         rounded = round(value, places)
-        return f"{rounded:,.{max(places, 0)}f}"
+        return f"{rounded:,.{max(1 - math.floor(math.log10(rounded)), 0)}f}"
     return f"{value:.2f}".replace("-0.00", "0.00")
 
 

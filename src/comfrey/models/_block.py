@@ -22,7 +22,7 @@ __all__ = ["STAGES", "Block", "fit_block"]
 
 _STEPS = 100
 _Proof = np.ndarray[Any, np.dtype[np.bool_]]
-STAGES = (4, 12, 48, 200, 0)  # points of the scans that prove a single maximum; what is left is taken one by one
+STAGES = (2, 6, 24, 128, 0)  # points of the scans that prove a single maximum; what is left is taken one by one
 
 
 class Block(NamedTuple):
@@ -41,6 +41,7 @@ class _Moments(NamedTuple):
     mu: Array
     s1: Array
     s2: Array
+    rss: Array  # y'Py
     c: Array  # y'PPPy
     a: Array  # y'PPy
     b: Array  # tr P, or tr W
@@ -73,7 +74,16 @@ class _Work:
         else:
             b, b2 = s1, s2
         wu = _dot("kc,kc->c", w, u)
-        return _Moments(mu, s1, s2, _dot("kc,kc,kc->c", w, u, u) - wu * wu / s1, _dot("kc,kc->c", u, u), b, b2)
+        return _Moments(
+            mu,
+            s1,
+            s2,
+            _dot("kc,kc->c", u, t),
+            _dot("kc,kc,kc->c", w, u, u) - wu * wu / s1,
+            _dot("kc,kc->c", u, u),
+            b,
+            b2,
+        )
 
     def short(self, tau2: Array) -> tuple[Array, Array, Array, Array]:
         """Estimate, sum of weights, weighted residual sum of squares and its negative slope ``y'PPy``."""
@@ -85,6 +95,12 @@ class _Work:
         np.subtract(self.y, mu, out=t)
         np.multiply(w, t, out=u)
         return mu, s1, _dot("kc,kc->c", u, t), _dot("kc,kc->c", u, u)
+
+    def log_likelihood(self, tau2: Array, restricted: bool) -> Array:
+        """Log-likelihood but for what does not depend on tau2."""
+        _, s1, rss, _ = self.short(tau2)
+        out = -np.log(self.v + tau2).sum(axis=0) - rss - (np.log(s1) if restricted else 0.0)
+        return np.asarray(0.5 * out, dtype=float)
 
 
 def _dot(pattern: str, *arrays: Array) -> Array:
@@ -106,7 +122,7 @@ def fit_block(y: Array, v: Array, method: str, points: int = STAGES[0]) -> Block
     middle = y[k // 2].copy()
     work = _Work(y - middle, v)
     at_zero = work.moments(np.zeros(count))
-    q = work.short(np.zeros(count))[2]
+    q = at_zero.rss
     proved = np.ones(count, dtype=bool)
     with np.errstate(divide="ignore", invalid="ignore"):
         if method in {"REML", "ML"}:
@@ -206,18 +222,12 @@ def _one_by_one(work: _Work, restricted: bool) -> tuple[Array, _Proof]:
 
 
 def _likelihood(work: _Work, restricted: bool, at_zero: _Moments, points: int) -> tuple[Array, _Proof]:
-    """Maxima over tau2 >= 0, and for which columns it is proved that there is no other maximum.
-
-    Besides the rules of :mod:`_maximum`, an interval is settled if ``2 y'PPPy / y'PPy`` at its end is above
-    ``tr PP / tr P`` at its start: both fall as tau2 grows (Cauchy-Schwarz), so ``log(y'PPy / tr P)`` falls
-    throughout.
-    """
-    y, v = work.y, work.v
-    k, count = y.shape
-    low, high = v.min(axis=0), v.max(axis=0)
-    ratio = y.var(axis=0) * (k / (k - 1))
-    bound = (0.5 * (ratio + np.sqrt(ratio * ratio + 4.0 * ratio * (high - low))) - low) * (1.0 + 1e-9)
-    end = np.clip(np.minimum(high - 2.0 * low, bound), 0.0, None)  # beyond it there is one root at most
+    """Maxima over tau2 >= 0, and for which columns it is proved (as in :mod:`_maximum`) that there is no other."""
+    low, high = work.v.min(axis=0), work.v.max(axis=0)
+    k, count = work.y.shape
+    ratio = work.y.var(axis=0) * (k / (k - 1))
+    bound = (0.5 * (ratio + np.sqrt(ratio) * np.sqrt(ratio + 4.0 * (high - low))) - low) * (1.0 + 1e-9)
+    end = np.clip(np.minimum(high - 2.0 * at_zero.b / at_zero.b2, bound), 0.0, None)  # beyond: one root at most
     growth = np.log1p(end / low) / points
     tau2 = np.empty((points + 1, count))
     a, b, c, b2 = (np.empty((points + 1, count)) for _ in range(4))
@@ -225,14 +235,17 @@ def _likelihood(work: _Work, restricted: bool, at_zero: _Moments, points: int) -
         tau2[point] = low * np.expm1(point * growth) if point < points else end
         m = work.moments(tau2[point], restricted) if point else at_zero
         a[point], b[point], c[point], b2[point] = m.a, m.b, m.c, m.b2
-    settled = (2.0 * c[1:] * b[:-1] > b2[:-1] * a[1:]) | (a[:-1] < b[1:]) | (a[1:] > b[:-1])
-    proved = settled.all(axis=0) | (end == 0.0)
-    proved |= bound <= 0
+    settled = a[1:] * b2[:-1] < (2.0 * b[:-1] + np.diff(tau2, axis=0) * b2[:-1]) * c[1:]
+    settled |= (a[:-1] < b[1:]) | (a[1:] > b[:-1]) | (b2[:-1] < 2.0 * c[1:]) | (b2[1:] > 2.0 * c[:-1])
     negative = a <= b
-    rising = np.flatnonzero(proved & ~negative[0] & (bound > 0))
+    peaks = ~negative[:-1] & negative[1:]
+    count_peaks = peaks.sum(axis=0) + ~negative[-1]
+    # one inner maximum at most, and perhaps one at zero: more than that is left to the search for one model
+    proved = (settled.all(axis=0) & (count_peaks <= 1)) | (end == 0.0) | (bound <= 0.0)
+    rising = np.flatnonzero(proved & (count_peaks == 1) & (bound > 0))
     out = np.zeros(count)
     if rising.size:
-        first = np.where(negative[:, rising].any(axis=0), negative[:, rising].argmax(axis=0), points + 1)
+        first = np.where(negative[-1, rising], peaks[:, rising].argmax(axis=0) + 1, points + 1)
         before, within = first - 1, first <= points
         after = np.minimum(first, points)
         left = tau2[before, rising]
@@ -245,6 +258,13 @@ def _likelihood(work: _Work, restricted: bool, at_zero: _Moments, points: int) -
         start = np.where(inside, start, 0.5 * (left + right))
         part = work if rising.size == count else work.take(rising)
         out[rising] = _climb(part, restricted, left, right, start)
+        twofold = rising[negative[0, rising]]
+        if twofold.size:
+            part = work.take(twofold)
+            at_zero_wins = part.log_likelihood(np.zeros(twofold.size), restricted) >= part.log_likelihood(
+                out[twofold], restricted
+            )
+            out[twofold[at_zero_wins]] = 0.0
     return out, proved
 
 

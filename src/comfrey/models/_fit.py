@@ -16,8 +16,8 @@ import numpy as np
 from scipy import special
 
 from comfrey.errors import InputError
-from comfrey.models._profile import Observed, log_likelihood, moments_at
-from comfrey.models._scale import scale_of
+from comfrey.models._observed import observe
+from comfrey.models._profile import log_likelihood, moments_at
 from comfrey.models.tau2 import METHODS, Tau2, estimate_tau2
 
 if TYPE_CHECKING:
@@ -93,25 +93,15 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
     tau2 : float, optional
         A known tau2 in place of an estimate.
     """
-    scale = scale_of(vi)
-    # the middle is taken off so that a large common part of the estimates costs no digits
-    middle = float(yi[yi.size // 2]) if X is None else 0.0
-    y, v = (yi - middle) / scale, vi / scale**2
-    if not (np.abs(y).max() < 1e140 and v.min() > 1e-250 and v.max() < 1e250):
-        raise InputError(
-            "vi",
-            found=f"variances from {vi.min():g} to {vi.max():g}",
-            expected="values of a size with each other and with yi",
-        )
-    basis, triangle = (None, None) if X is None else np.linalg.qr(X)
-    data = Observed(y, v, basis)
+    data, scale, middle, triangle = observe(yi, vi, X)
     found = (
         estimate_tau2(data, method)
         if tau2 is None
         else Tau2(tau2 / scale**2, math.nan, estimate_tau2(data, "EE").certificate)
     )
-    k, p = data.k, data.p
+    k, p, basis = data.k, data.p, data.basis
     df = k - p
+    y, v = (yi - middle) / scale, vi / scale / scale
     w = 1.0 / (v + found.tau2)
     if basis is None or triangle is None:
         total = float(w.sum())
@@ -129,7 +119,7 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
         covariance = covariance * factor
     elif test == "hk-adhoc":
         covariance = covariance * max(1.0, factor)
-    at_zero = found.at_zero or moments_at(data, 0.0)
+    at_zero = moments_at(data, 0.0)
     q, typical = float(at_zero.rss), df / float(at_zero.trace)
     if method == "EE":
         h2 = q / df
@@ -140,7 +130,7 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
     rows = df if restricted else k
     likelihood = log_likelihood(data, found.tau2, restricted) - rows * math.log(scale)
     return Fit(
-        beta=beta * scale + (middle if X is None else 0.0),
+        beta=beta * scale + middle,
         covariance=covariance * scale**2,
         tau2=found.tau2 * scale**2,
         se_tau2=found.se * scale**2,
@@ -158,6 +148,5 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
 
 def typical_variance(yi: Array, vi: Array, X: Array | None) -> float:
     """Typical sampling variance ``(k-p)/tr P`` of Higgins & Thompson, for I2 and H2."""
-    scale = scale_of(vi)
-    data = Observed(yi / scale, vi / scale**2, None if X is None else np.linalg.qr(X)[0])
+    data, scale, _, _ = observe(yi, vi, X)
     return float((data.k - data.p) / moments_at(data, 0.0).trace) * scale**2

@@ -1,31 +1,28 @@
 """The global maximum of the likelihood over tau2, with a proof where one can be had.
 
-The score is half of ``y'PPy - tr P`` (REML) or ``y'PPy - tr W`` (ML). Both terms fall as tau2 grows (their
-derivatives are
-``-2 y'PPPy`` and ``-tr PP`` or ``-tr WW``), and so do the terms of the second derivative. Their values at the two
-ends of
-an interval therefore bound the score, and the slope of the score, in the whole interval. An interval is *settled* if
+The score is half of ``A - B`` with ``A = y'PPy`` and ``B = tr P`` (REML) or ``tr W`` (ML). With ``C = y'PPPy`` and
+``B2 = tr PP`` or ``tr WW``: ``A' = -2C``, ``B' = -B2``. By Cauchy and Schwarz all of ``A, B, C, B2`` fall as tau2
+grows,
+and both ``A/C`` and ``B/B2`` rise at least as fast as tau2. Their values at the ends a, b of an interval therefore
+bound
+the score, its slope, and the slope of ``log(A/B)`` in the whole interval. An interval is *settled* if
 
-- ``y'PPy`` at its start is below ``tr P`` at its end (the score is negative throughout), or
-- ``y'PPy`` at its end is above ``tr P`` at its start (positive throughout), or
-- ``tr PP`` at its start is below ``2 y'PPPy`` at its end (the score falls throughout: one root at most), or
-- ``tr PP`` at its end is above ``2 y'PPPy`` at its start (it rises throughout: no maximum inside), or
-- ``2 y'PPPy / y'PPy`` at its end is above ``tr PP / tr P`` at its start: both fall as tau2 grows (Cauchy-Schwarz), so
-  that ``log(y'PPy / tr P)`` falls throughout and has one root at most, or
-- it lies above ``max v - 2 min v``, where ``log(y'PPy / tr P)`` falls throughout, because the eigenvalues of P lie
-between
-  ``1/(max v + tau2)`` and ``1/(min v + tau2)``.
+- ``A(a) < B(b)`` (the score is negative throughout), or ``A(b) > B(a)`` (positive throughout), or
+- ``B2(a) < 2 C(b)`` (the score falls throughout: one root at most), or ``B2(b) > 2 C(a)`` (it rises throughout: no
+  maximum inside), or
+- ``A/C(b) - (b - a) < 2 B/B2(a)`` (``log(A/B)`` falls throughout: one root at most).
 
-Once all intervals from zero to a bound beyond which the score is negative are settled, every local maximum is known,
+Beyond ``max v - 2 B/B2(0)`` the last holds everywhere, as no eigenvalue of P but zero is below ``1/(max v + tau2)``;
 and
-the highest of them is the global one: that is proved, not hoped for.
+beyond a bound from the sums of squares the score is negative. Once all intervals up to there are settled, every local
+maximum is known, and the highest of them is the global one: that is proved, not hoped for.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,10 +32,9 @@ from comfrey.models._profile import Moments, Observed, log_likelihood, moments, 
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
 
-__all__ = ["Certificate", "Peak", "find_peak", "maximise"]
+__all__ = ["Certificate", "maximise", "maximise_with_moments"]
 
-_LOG_RATIO = 0.5  # from one point of the first scan to the next, in log(min(v) + tau2)
-_ROUNDS = 24  # of splitting unsettled intervals
+_ROUNDS = 30  # of splitting unsettled intervals
 _STEPS = 200
 
 
@@ -72,15 +68,6 @@ class Certificate:
     global_maximum: bool
 
 
-class Peak(NamedTuple):
-    """The global maximum, and the moments that the search has computed there and (perhaps) at zero."""
-
-    tau2: float
-    certificate: Certificate
-    there: Moments
-    at_zero: Moments | None
-
-
 def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificate]:
     """Maximise the (restricted) likelihood over tau2 >= 0.
 
@@ -107,42 +94,30 @@ def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificat
     >>> round(tau2, 9), certificate.global_maximum
     (7.0, True)
     """
-    return find_peak(data, restricted)[:2]
+    tau2, certificate, _ = maximise_with_moments(data, restricted)
+    return tau2, certificate
 
 
-def find_peak(data: Observed, restricted: bool) -> Peak:
-    """Maximise as :func:`maximise` does, and hand on the moments."""
-    v = data.v
-    low, high = float(v.min()), float(v.max())
+def maximise_with_moments(data: Observed, restricted: bool) -> tuple[float, Certificate, Moments]:
+    """Maximise as :func:`maximise` does, and give the moments at the maximum too."""
+    low, high = float(data.v.min()), float(data.v.max())
     bound = _bound(data, low, high)
-    if bound <= 0.0:
-        return _at_zero(data, restricted, 0, 1, True)
-    reach = math.log1p(bound / low)
-    count = int(min(400, max(4, math.ceil(reach / _LOG_RATIO))))
-    grid = low * np.expm1(np.arange(count + 1) * (reach / count))
-    grid[-1] = bound
-    found = moments(data, grid)
-    falling = _falling(found, restricted)
-    score = found.ypp - falling
-    peaks = [
-        _climb(data, restricted, grid[j], grid[j + 1], falling[j] / found.ypp[j], falling[j + 1] / found.ypp[j + 1])
-        for j in np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0)).tolist()
-    ]
-    settled, extra = _settle(data, restricted, grid, found, high - 2.0 * low, [peak[0] for peak in peaks])
-    peaks += [_climb(data, restricted, *bracket) for bracket in extra]
-    maxima = [tau2 for tau2, _ in peaks] + ([0.0] if score[0] <= 0 else [])
+    start = moments_at(data, 0.0)
+    b, b2 = (start.trace, start.trace2) if restricted else (start.sum_w, start.sum_w2)
+    negative = bool(start.ypp <= b)
+    end = min(bound, high - 2.0 * float(b / b2))
+    settled, brackets = True, [] if negative or bound <= 0.0 else [(0.0, bound, start)]
+    if end > 0.0:
+        settled, brackets = _scan(data, restricted, low, end, bound, start)
+    peaks = [_climb(data, restricted, *bracket) for bracket in brackets]
+    maxima = [tau2 for tau2, _ in peaks] + ([0.0] if negative or not peaks else [])
     steps = sum(count for _, count in peaks)
-    if not maxima:
-        raise ConvergenceError("no maximum of the likelihood was found; the data span too many orders of magnitude")
     best = maxima[0]
     if len(maxima) > 1:
         best = max(maxima, key=lambda tau2: log_likelihood(data, tau2, restricted))
-    if best == 0.0:
-        return _at_zero(data, restricted, steps, len(maxima), settled)
-    last = moments_at(data, best)
-    gradient = 0.5 * best * float(last.ypp - (last.trace if restricted else last.sum_w))
-    at_zero = Moments(*(item[0] for item in found))
-    return Peak(best, Certificate(True, steps, gradient, False, len(maxima), settled), last, at_zero)
+    last = start if best == 0.0 else moments_at(data, best)
+    gradient = 0.5 * (best or low) * float(last.ypp - _falling(last, restricted))
+    return best, Certificate(True, steps, gradient, best == 0.0, len(maxima), settled), last
 
 
 def _falling(m: Moments, restricted: bool) -> Array:
@@ -150,18 +125,12 @@ def _falling(m: Moments, restricted: bool) -> Array:
     return m.trace if restricted else m.sum_w
 
 
-def _at_zero(data: Observed, restricted: bool, steps: int, maxima: int, settled: bool) -> Peak:
-    m = moments_at(data, 0.0)
-    gradient = 0.5 * float(data.v.min()) * float(m.ypp - _falling(m, restricted))
-    return Peak(0.0, Certificate(True, steps, gradient, True, maxima, settled), m, m)
-
-
 def _bound(data: Observed, low: float, high: float) -> float:
     """Value of tau2 beyond which the score is negative.
 
     From ``y'PPy <= RSS/(min v + t)^2`` and ``tr P >= (k-p)/(max v + t)``.
     """
-    y, _, basis = data
+    y, basis = data.y, data.basis
     residual = y - y.mean() if basis is None else y - basis @ (basis.T @ y)
     ratio = float(residual @ residual) / (data.k - data.p)
     if ratio == 0.0:
@@ -170,19 +139,17 @@ def _bound(data: Observed, low: float, high: float) -> float:
     return (0.5 * ratio * (1.0 + math.sqrt(1.0 + 4.0 * (high - low) / ratio)) - low) * (1.0 + 1e-9)
 
 
-def _climb(
-    data: Observed, restricted: bool, low: float, high: float, at_low: float, at_high: float
-) -> tuple[float, int]:
+def _climb(data: Observed, restricted: bool, low: float, high: float, m: Moments) -> tuple[float, int]:
     """Root of the score in a bracket: Newton on ``tr P / y'PPy``, which is nearly straight, held by the bracket.
 
-    `at_low` and `at_high` are the values of ``tr P / y'PPy`` at the ends, below and above one.
+    `m` are the moments at `low`, where the search starts.
     """
-    low, high = float(low), float(high)
-    tau2 = low + (high - low) * float((1.0 - at_low) / (at_high - at_low))
-    for step in range(1, _STEPS + 1):
-        if not low < tau2 < high:
-            tau2 = 0.5 * (low + high)
-        m = moments_at(data, tau2)
+    tau2 = low
+    for step in range(_STEPS):
+        if step > 0:
+            if not low < tau2 < high:
+                tau2 = 0.5 * (low + high)
+            m = moments_at(data, tau2)
         a, c = float(m.ypp), float(m.yppp)
         b, b2 = (float(m.trace), float(m.trace2)) if restricted else (float(m.sum_w), float(m.sum_w2))
         if a > b:
@@ -200,50 +167,48 @@ def _climb(
     raise ConvergenceError(f"the search for tau2 did not end: it lies between {low:g} and {high:g}")
 
 
-def _settle(
-    data: Observed, restricted: bool, grid: Array, found: Moments, single_above: float, roots: list[float]
-) -> tuple[bool, list[tuple[float, float, float, float]]]:
-    """Split the intervals that are not settled until they are; give further brackets of maxima if some turn up."""
-    start, end = grid[:-1], grid[1:]
-    before, after = Moments(*[item[:-1] for item in found]), Moments(*[item[1:] for item in found])
-    brackets: list[tuple[float, float, float, float]] = []
+def _scan(
+    data: Observed, restricted: bool, low: float, end: float, bound: float, start: Moments
+) -> tuple[bool, list[tuple[float, float, Moments]]]:
+    """Split the way from zero to `end` until all is settled; give the brackets of all maxima above zero.
+
+    A bracket is its two ends and the moments at the first.
+    """
+    last = moments_at(data, end)
+    a0, b0, a1, b1, c1 = start.ypp, _falling(start, restricted), last.ypp, _falling(last, restricted), last.yppp
+    bend = start.trace2 if restricted else start.sum_w2
+    if a0 < b1 or a1 > b0 or bend < 2.0 * c1 or a1 * bend < (2.0 * b0 + end * bend) * c1:  # settled at once
+        if a1 > b1:
+            return True, [(end, bound, last)]
+        return True, [(0.0, end, start)] if a0 > b0 else []
+    points = np.array([0.0, end])
+    found = Moments(*(np.array(pair) for pair in zip(start, last, strict=True)))
+    settled = False
     for _ in range(_ROUNDS):
-        b0, b1 = (before.trace, after.trace) if restricted else (before.sum_w, after.sum_w)
-        c0, c1 = (before.trace2, after.trace2) if restricted else (before.sum_w2, after.sum_w2)
-        one_sign = (before.ypp < b1) | (after.ypp > b0)
-        monotone = (c0 < 2.0 * after.yppp) | (c1 > 2.0 * before.yppp) | (2.0 * after.yppp * b0 > c0 * after.ypp)
-        open_ = ~(one_sign | monotone | (start >= max(single_above, 0.0)))
-        if not open_.any():
-            return True, brackets
-        start, end = start[open_], end[open_]
-        inner = _cut(start, end, roots)
-        new = moments(data, inner.ravel())
-        shape = inner.shape
-        columns = [
-            np.column_stack((a[open_], m.reshape(shape), b[open_])) for a, m, b in zip(before, new, after, strict=True)
-        ]
-        points = np.column_stack((start, inner, end))
-        falling = columns[3] if restricted else columns[5]
-        ratio, score = falling / columns[1], columns[1] - falling
-        rising = (score[:, :-1] > 0) & (score[:, 1:] <= 0)
-        outer = (score[:, 0] > 0) & (score[:, -1] <= 0)  # that root is known already
-        for i in np.flatnonzero(rising.sum(axis=1) > outer):
-            js = np.flatnonzero(rising[i])
-            fresh = [j for j in js if not any(points[i, j] <= root <= points[i, j + 1] for root in roots)]
-            brackets += [(points[i, j], points[i, j + 1], ratio[i, j], ratio[i, j + 1]) for j in fresh]
-        start, end = points[:, :-1].ravel(), points[:, 1:].ravel()
-        before = Moments(*(item[:, :-1].ravel() for item in columns))
-        after = Moments(*(item[:, 1:].ravel() for item in columns))
-    return False, brackets
+        b, b2 = (found.trace, found.trace2) if restricted else (found.sum_w, found.sum_w2)
+        a, c = found.ypp, found.yppp
+        one_sign = (a[:-1] < b[1:]) | (a[1:] > b[:-1])
+        monotone = (b2[:-1] < 2.0 * c[1:]) | (b2[1:] > 2.0 * c[:-1])
+        straight = a[1:] * b2[:-1] < (2.0 * b[:-1] + np.diff(points) * b2[:-1]) * c[1:]
+        rough = np.flatnonzero(~(one_sign | monotone | straight))
+        if not rough.size:
+            settled = True
+            break
+        left, right = low + points[rough], low + points[rough + 1]
+        inner = (left[:, None] * (right / left)[:, None] ** _SHARES - low).ravel()
+        fresh = moments(data, inner)
+        points = np.concatenate([points, inner])
+        order = np.argsort(points, kind="stable")
+        points = points[order]
+        found = Moments(*(np.concatenate([old, new])[order] for old, new in zip(found, fresh, strict=True)))
+    score = found.ypp - _falling(found, restricted)
+    brackets = [
+        (float(points[j]), float(points[j + 1]), Moments(*(item[j] for item in found)))
+        for j in np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0)).tolist()
+    ]
+    if score[-1] > 0:
+        brackets.append((end, bound, last))
+    return settled, brackets
 
 
-def _cut(start: Array, end: Array, roots: list[float]) -> Array:
-    """Inner points of the intervals: three between the ends, or three close about a root."""
-    share = np.array([0.25, 0.5, 0.75])
-    inner = start[:, None] + (end - start)[:, None] * share
-    for root in roots:
-        here = (start <= root) & (root <= end)
-        if here.any():
-            left, right = (root - start[here]), (end[here] - root)
-            inner[here] = np.column_stack((root - 0.3 * left, np.full(left.size, root), root + 0.3 * right))
-    return np.asarray(inner, dtype=float)
+_SHARES = np.array([0.25, 0.5, 0.75])

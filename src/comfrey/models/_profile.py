@@ -1,7 +1,6 @@
 """The random-effects likelihood as a function of tau2 alone: weighted moments, no k-by-k matrix.
 
-With ``W = diag(1/(v + tau2))`` and ``P = W - W X (X'WX)^-1 X'W`` everything that the estimators of tau2 need is made
-of
+With ``W = diag(1/(v + tau2))`` and ``P = W - W X (X'WX)^-1 X'W`` the estimators of tau2 need nothing but
 ``y'Py, y'PPy, y'PPPy, tr P, tr PP`` (Harville 1977, doi:10.1080/01621459.1977.10480998; Viechtbauer 2005,
 doi:10.3102/10769986030003261), each of which costs O(k p^2).
 """
@@ -26,12 +25,14 @@ _BLOCK = 400_000
 class Observed(NamedTuple):
     """Data of one model, already scaled: estimates, variances, and an orthonormal basis of the design.
 
-    `basis` is None for the model with nothing but a constant; else shape (k, p) with orthonormal columns.
+    `basis` is None for the model with nothing but a constant; else shape (k, p) with orthonormal columns. `wide` says
+    that the variances lie far apart; then the most precise study comes first, with an estimate of zero.
     """
 
     y: Array
     v: Array
     basis: Array | None
+    wide: bool = False
 
     @property
     def k(self) -> int:
@@ -67,7 +68,9 @@ def moments_at(data: Observed, tau2: float) -> Moments:
     """
     if data.basis is not None:
         return _moments_with_design(data.y, data.v, data.basis, tau2)
-    y, v, _ = data
+    if data.wide:
+        return Moments(*(item[0] for item in _moments_wide(data.y, data.v, np.array([tau2]))))
+    y, v = data.y, data.v
     w = 1.0 / (v + tau2)
     w2 = w * w
     s1, s2, s3 = _sum(w), _sum(w2), w2 @ w
@@ -96,6 +99,31 @@ def _moments_with_design(y: Array, v: Array, basis: Array, tau2: float) -> Momen
     )
 
 
+def _moments_wide(y: Array, v: Array, tau2: Array) -> Moments:
+    """Moments as sums of positive terms alone, so that the first study's weight does not drown the others'."""
+    w = 1.0 / (v + tau2[:, None])
+    others = w[:, 1:]
+    sum_others = others.sum(axis=1)
+    s1 = w[:, 0] + sum_others
+    residual = y - (w @ y / s1)[:, None]
+    u = w * residual
+    middle = (w * u).sum(axis=1) / s1
+    leverage_left = w - w * w / s1[:, None]  # the diagonal of P
+    leverage_left[:, 0] = w[:, 0] * sum_others / s1
+    squares = others * others
+    sum_squares = squares.sum(axis=1)
+    off = 2.0 * w[:, 0] ** 2 * sum_squares + (sum_squares**2 - (squares * squares).sum(axis=1))
+    return Moments(
+        (u * residual).sum(axis=1),
+        (u * u).sum(axis=1),
+        (w * (u - middle[:, None]) ** 2).sum(axis=1),
+        leverage_left.sum(axis=1),
+        (leverage_left**2).sum(axis=1) + off / s1**2,
+        s1,
+        (w * w).sum(axis=1),
+    )
+
+
 def moments(data: Observed, tau2: Array) -> Moments:
     """Moments at several values of tau2, in O(g k p^2) and at most a block of memory."""
     k, p = data.k, data.p
@@ -103,7 +131,9 @@ def moments(data: Observed, tau2: Array) -> Moments:
     if step < tau2.size:
         parts = [moments(data, tau2[start : start + step]) for start in range(0, tau2.size, step)]
         return Moments(*(np.concatenate(items) for items in zip(*parts, strict=True)))
-    y, v, basis = data
+    y, v, basis, wide = data
+    if wide:
+        return _moments_wide(y, v, tau2)
     w = 1.0 / (v + tau2[:, None])
     w2 = w * w
     s1, s2 = w.sum(axis=1), w2.sum(axis=1)
@@ -137,7 +167,7 @@ def log_likelihood(data: Observed, tau2: float, restricted: bool) -> float:
     ``-(k-p)/2 log 2 pi - sum log(v + tau2)/2 - log|X'WX|/2 - y'Py/2`` (Harville 1977); the term of X is added by the
     caller, who knows X. Without `restricted` the terms of X are absent and k stands for k - p.
     """
-    y, v, basis = data
+    y, v, basis, _ = data
     w = 1.0 / (v + tau2)
     if basis is None:
         s1 = float(w.sum())

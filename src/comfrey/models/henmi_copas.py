@@ -16,7 +16,7 @@ from scipy import optimize, special
 
 from comfrey.errors import ConvergenceError, InputError, NotEstimableError
 from comfrey.models._input import read_studies
-from comfrey.models._scale import scale_of
+from comfrey.models._observed import scale_of
 from comfrey.models.pooling import Pooled
 from comfrey.results import Result
 

@@ -17,8 +17,8 @@ from comfrey.models._design import Design, build_design
 from comfrey.models._fit import quantile
 from comfrey.models._input import read_studies
 from comfrey.models._maximum import maximise
+from comfrey.models._observed import scale_of
 from comfrey.models._profile import Observed
-from comfrey.models._scale import scale_of
 from comfrey.results import Result
 
 if TYPE_CHECKING:

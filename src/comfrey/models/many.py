@@ -11,7 +11,8 @@ from comfrey.effects._columns import as_floats, pick
 from comfrey.effects.sizes import EffectSizes
 from comfrey.errors import InputError
 from comfrey.models._block import STAGES, Block, fit_block
-from comfrey.models._fit import check_choices, quantile
+from comfrey.models._fit import check_choices, fit_model, quantile, typical_variance
+from comfrey.models._tails import chi_squared_tail, t_two_sided
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["pool_many"]
 
-_CHUNK = 32_000  # numbers in one block: they stay in the processor's cache
+_WIDE = 1e5  # ratio of variances from which a group is fitted by itself, with more careful sums
+_CHUNK = 64_000  # numbers in one block: they stay in the processor's cache
 _INDEX = np.ndarray[Any, np.dtype[np.intp]]
 
 
@@ -128,22 +130,31 @@ def _group(labels: np.ndarray[Any, Any]) -> tuple[_INDEX | None, _INDEX, Any]:
     return order, starts, names
 
 
+def _by_size(sizes: _INDEX) -> list[tuple[int, _INDEX]]:
+    """List the sizes, each with the places of its groups."""
+    counts = np.bincount(sizes)
+    if np.count_nonzero(counts) == 1:
+        return [(int(sizes[0]), np.arange(sizes.size))]
+    order = np.argsort(sizes, kind="stable")
+    ends = np.cumsum(counts)
+    return [(k, order[ends[k] - counts[k] : ends[k]]) for k in np.flatnonzero(counts).tolist()]
+
+
 def _fit_all(yi: Array, vi: Array, starts: _INDEX, sizes: _INDEX, method: str) -> Block:
     """Fit every group of two studies or more, those of one size side by side; the others are filled in by hand."""
     count = starts.size
     empty = [np.full(count, np.nan) for _ in range(6)]
     out = Block(empty[0], empty[1], empty[2], empty[3], empty[4], empty[5], np.ones(count, dtype=bool))
-    for k in np.flatnonzero(np.bincount(sizes)):
-        columns = np.flatnonzero(sizes == k)
+    for k, columns in _by_size(sizes):
         if k == 1:
             out.estimate[columns], out.sum_w[columns] = yi[starts[columns]], 1.0 / vi[starts[columns]]
         if k < 2:
             continue
+        left = columns
         stages = STAGES if method in {"REML", "ML"} else STAGES[:1]
         for points in stages:
-            _fit_columns(out, yi, vi, starts, columns, int(k), method, points)
-            if points:
-                columns = columns[~out.proved[columns]]
+            _fit_columns(out, yi, vi, starts, left, k, method, points)
+            left = left[~out.proved[left]] if points else left
     return out
 
 
@@ -155,11 +166,29 @@ def _fit_columns(
     step = max(1, _CHUNK // k)
     for begin in range(0, columns.size, step):
         part = columns[begin : begin + step]
-        y, v, scale = _scaled(_columns(yi, starts[part], k), _columns(vi, starts[part], k))
+        y, v = _columns(yi, starts[part], k), _columns(vi, starts[part], k)
+        low, high, farthest = v.min(axis=0), v.max(axis=0), np.abs(y).max(axis=0)
+        hard = (high > _WIDE * low) | (farthest > 1e50 * np.sqrt(low)) | (farthest > 1e150)
+        if hard.any():
+            for place in np.flatnonzero(hard):
+                _fit_alone(out, int(part[place]), y[:, place].copy(), v[:, place].copy(), method)
+            part, y, v = part[~hard], y[:, ~hard], v[:, ~hard]
+            if not part.size:
+                continue
+        y, v, scale = _scaled(y, v)
         found = fit_block(y, v, method, points)
         for target, source, power in zip(out[:6], found[:6], powers, strict=True):
             target[part] = source if power == 0 or scale is None else source * scale**power
         out.proved[part] = found.proved
+
+
+def _fit_alone(out: Block, group: int, yi: Array, vi: Array, method: str) -> None:
+    """Fit one group as :func:`comfrey.pool` does: for variances that lie very far apart."""
+    fit = fit_model(yi, vi, None, method, "z")
+    out.estimate[group], out.sum_w[group] = fit.beta[0], 1.0 / fit.covariance[0, 0]
+    out.rss[group], out.tau2[group] = fit.hk_factor * fit.q_df, fit.tau2
+    out.q[group], out.typical[group] = fit.q, typical_variance(yi, vi, None)
+    out.proved[group] = fit.certificate.global_maximum or method not in {"ML", "REML"}
 
 
 def _columns(values: Array, starts: _INDEX, k: int) -> Array:
@@ -174,9 +203,8 @@ def _scaled(y: Array, v: Array) -> tuple[Array, Array, Array | None]:
     """Scale each column by a power of two where its numbers are far from one."""
     if v.min() > 1e-60 and v.max() < 1e60 and np.abs(y).max() < 1e60:
         return y, v, None
-    middle = np.sqrt(np.sort(v, axis=0)[v.shape[0] // 2])
-    scale = np.exp2(np.round(np.log2(middle)))
-    return y / scale, v / scale**2, scale
+    scale = np.exp2(np.round(0.5 * np.log2(v.min(axis=0))))
+    return y / scale, v / scale / scale, scale
 
 
 def _table(block: Block, sizes: _INDEX, method: str, test: str, level: float) -> dict[str, Any]:
@@ -193,13 +221,16 @@ def _table(block: Block, sizes: _INDEX, method: str, test: str, level: float) ->
         se = np.sqrt(variance)
         statistic = np.where(se > 0, block.estimate / se, np.nan)
         normal = np.full(sizes.size, test == "z") | single
-        p_value = 2.0 * special.ndtr(-np.abs(statistic))
-        if test != "z":
-            p_value = np.where(normal, p_value, 2.0 * special.stdtr(df, -np.abs(statistic)))
-        reach = np.full(sizes.size, quantile(level, None))
-        if test != "z":
-            for k in np.flatnonzero(np.bincount(sizes[many])):
-                reach[sizes == k] = quantile(level, float(k - 1))
+        p_value = 2.0 * special.ndtr(-np.abs(statistic)) if test == "z" else np.full(sizes.size, np.nan)
+        reach, q_p = np.full(sizes.size, quantile(level, None)), np.full(sizes.size, np.nan)
+        for k, places in _by_size(sizes):
+            if k > 1:
+                q_p[places] = chi_squared_tail(block.q[places], k - 1)
+            if k > 1 and test != "z":
+                reach[places] = quantile(level, float(k - 1))
+                p_value[places] = t_two_sided(statistic[places], k - 1)
+            elif k == 1:
+                p_value[places] = 2.0 * special.ndtr(-np.abs(statistic[places]))
         half, wide = reach * se, reach * np.sqrt(variance + block.tau2)
         if method == "EE":
             wide = np.full(sizes.size, np.nan)
@@ -209,8 +240,9 @@ def _table(block: Block, sizes: _INDEX, method: str, test: str, level: float) ->
             h2 = block.tau2 / block.typical + 1.0
             i2 = 100.0 * block.tau2 / (block.tau2 + block.typical)
         i2 = np.where(many, i2, np.nan)
-        q_p = special.chdtrc(df, block.q)
     note = np.full(sizes.size, "", dtype=object)
+    if method == "EE":
+        note[many] = "no prediction interval: an equal-effects model has one true effect"
     note[sizes == 0] = "no usable study"
     note[single] = "one study: no heterogeneity can be estimated, and the interval is the study's own (normal)"
     note[many & ~(se > 0)] = "the estimates are all equal: the Knapp-Hartung error is zero; use test='hk-adhoc'"

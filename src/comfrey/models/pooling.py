@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -189,11 +189,15 @@ class Pooled(Heterogeneity, Diagnosable, Result):
             f"tau2 by {self.method}; {_TEST_WORDS[self.test_used]}; {self.level:.0%} intervals",
             f"prediction interval: {self.pi_convention}; I2: {self.i2_convention}",
         ]
+        if self.measure is not None and self.measure.scale.name != "identity":
+            read = self.reading
+            lines.append(f"{self.measure.label}: {read.estimate:.4g} ({read.ci_low:.4g} to {read.ci_high:.4g})")
         return (*lines, *(f"left out: {text}" for text in self.dropped), *(f"note: {text}" for text in self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the measure by its name."""
-        return {**Result.to_dict(self), "measure": None if self.measure is None else self.measure.name}
+        out = {**Result.to_dict(self), "certificate": asdict(self.certificate)}
+        return {**out, "measure": None if self.measure is None else self.measure.name}
 
 
 @overload
@@ -296,6 +300,8 @@ def pool(
     if tau2 is not None and not (np.isfinite(tau2) and tau2 >= 0):
         raise InputError("tau2", found=tau2, expected="zero or a number above it")
     if moderators is not None:
+        if prediction != "test":
+            raise InputError("prediction", found=repr(prediction), expected="'test' for a meta-regression")
         from comfrey.models.regression import regress
 
         return regress(studies, moderators, data, method, test, level, tau2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from comfrey.errors import InputError
 from comfrey.models._design import Design, build_design
 from comfrey.models._fit import fit_model, quantile
 from comfrey.models._heterogeneity import Heterogeneity
-from comfrey.results import Result
+from comfrey.results import Result, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +149,8 @@ class MetaRegression(Heterogeneity, Diagnosable, Result):
         """Plain JSON values; measure and formula by their names."""
         out = {**Result.to_dict(self), "measure": None if self.measure is None else self.measure.name}
         out["design"] = {"formula": self.design.formula, "matrix": self.design.matrix.tolist()}
-        out["omnibus"] = self.omnibus._asdict()
+        out["omnibus"] = plain(self.omnibus._asdict())
+        out["certificate"] = asdict(self.certificate)
         return out
 
     def predict(self, new_data: Any) -> pd.DataFrame:
@@ -258,7 +259,9 @@ class MetaRegression(Heterogeneity, Diagnosable, Result):
 
         others = [index for index, name in enumerate(self.names) if name != "Intercept"]
         table = []
-        correlation = self.covariance / np.outer(np.sqrt(np.diag(self.covariance)), np.sqrt(np.diag(self.covariance)))
+        covariance = np.linalg.inv((self.X * self.weights[:, None]).T @ self.X)
+        size = np.sqrt(np.diag(covariance))
+        correlation = covariance / np.outer(size, size)
         for term, part in self.design.terms.items():
             own = [index for index in range(len(self.names))[part] if index in others]
             rest = [index for index in others if index not in own]

@@ -19,8 +19,8 @@ import numpy as np
 from scipy import special
 
 from comfrey.models._equation import solve_q
-from comfrey.models._maximum import Certificate, find_peak
-from comfrey.models._profile import Moments, Observed, moments_at
+from comfrey.models._maximum import Certificate, maximise_with_moments
+from comfrey.models._profile import Observed, moments_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,15 +34,11 @@ _CLOSED = Certificate(True, 0, 0.0, False, 1, True)
 
 
 class Tau2(NamedTuple):
-    """An estimate of tau2, its standard error (not-a-number where there is none), and how the search ended.
-
-    `at_zero` are the moments at tau2 = 0, where the search has them.
-    """
+    """An estimate of tau2, its standard error (not-a-number where there is none), and how the search ended."""
 
     tau2: float
     se: float
     certificate: Certificate
-    at_zero: Moments | None = None
 
 
 def _closed(raw: float, se: float) -> Tau2:
@@ -52,11 +48,15 @@ def _closed(raw: float, se: float) -> Tau2:
 
 def _spread_of_q(data: Observed, weights: Array, tau2: float) -> float:
     """Variance of ``y'P_w y`` under the model, ``2 tr(P S P S)`` with ``S = diag(v + tau2)``, in O(k p^2)."""
-    y, v, basis = data
-    del y
-    s = v + tau2
+    basis = data.basis
+    s = data.v + tau2
     if basis is None:
-        basis = np.full((data.k, 1), 1.0 / np.sqrt(data.k))
+        top = int(weights.argmax())
+        parts = weights * weights * s
+        others = np.delete(parts, top)
+        off = 2.0 * parts[top] * others.sum() + (others.sum() ** 2 - others @ others)
+        diagonal = _diagonal(weights) * s
+        return float(2.0 * (diagonal @ diagonal + off / weights.sum() ** 2))
     inverse = np.linalg.inv((basis * weights[:, None]).T @ basis)
     a = weights * s
     middle = inverse @ ((basis * (a * weights)[:, None]).T @ basis)
@@ -64,14 +64,22 @@ def _spread_of_q(data: Observed, weights: Array, tau2: float) -> float:
     return float(2.0 * (a @ a - 2.0 * np.trace(last) + np.einsum("ij,ji->", middle, middle)))
 
 
+def _diagonal(weights: Array) -> Array:
+    """Diagonal of P for a constant, ``w (1 - w/sum w)``, the largest weight's without loss of digits."""
+    total = weights.sum()
+    diagonal = weights - weights * weights / total
+    top = int(weights.argmax())
+    diagonal[top] = weights[top] * (weights[:top].sum() + weights[top + 1 :].sum()) / total
+    return np.asarray(diagonal, dtype=float)
+
+
 def _weighted_q(data: Observed, weights: Array) -> tuple[float, float, float]:
     """``y'P_w y``, ``tr P_w`` and ``tr(P_w V)`` for any weights."""
-    y, v, basis = data
+    y, v, basis = data.y, data.v, data.basis
     if basis is None:
-        total = weights.sum()
-        residual = y - (weights @ y) / total
-        q, trace = float((weights * residual) @ residual), float(total - (weights @ weights) / total)
-        return q, trace, float(weights @ v - ((weights * weights) @ v) / total)
+        residual = y - (weights @ y) / weights.sum()
+        diagonal = _diagonal(weights)
+        return float((weights * residual) @ residual), float(diagonal.sum()), float(diagonal @ v)
     inverse = np.linalg.inv((basis * weights[:, None]).T @ basis)
     residual = y - basis @ (inverse @ (basis.T @ (weights * y)))
     squares = np.einsum("ki,ij,kj->k", basis, inverse, basis) * weights * weights
@@ -124,9 +132,8 @@ def _sidik_jonkman(data: Observed) -> Tau2:
 
 
 def _likelihood(data: Observed, restricted: bool) -> Tau2:
-    peak = find_peak(data, restricted)
-    information = peak.there.trace2 if restricted else peak.there.sum_w2
-    return Tau2(peak.tau2, float(np.sqrt(2.0 / information)), peak.certificate, peak.at_zero)
+    tau2, certificate, m = maximise_with_moments(data, restricted)
+    return Tau2(tau2, float(np.sqrt(2.0 / (m.trace2 if restricted else m.sum_w2))), certificate)
 
 
 def _reml(data: Observed) -> Tau2:

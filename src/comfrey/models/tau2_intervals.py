@@ -16,8 +16,8 @@ from scipy import integrate, optimize, special
 from comfrey.errors import InputError, NotEstimableError
 from comfrey.models._equation import solve_q
 from comfrey.models._maximum import maximise
+from comfrey.models._observed import observe
 from comfrey.models._profile import Observed, log_likelihood, moments_at
-from comfrey.models._scale import scale_of
 
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
@@ -53,9 +53,7 @@ def tau2_interval(
     df = yi.size - (1 if X is None else X.shape[1])
     if df < 1:
         raise NotEstimableError("one study has no heterogeneity: there is no interval of tau2")
-    scale = scale_of(vi)
-    middle = float(yi[yi.size // 2]) if X is None else 0.0
-    data = Observed((yi - middle) / scale, vi / scale**2, None if X is None else np.linalg.qr(X)[0])
+    data, scale, _, _ = observe(yi, vi, X)
     if kind == "q-profile":
         low, high = _q_profile(data, level, df)
     elif kind == "profile-likelihood":
@@ -100,7 +98,7 @@ def _profile(data: Observed, level: float, restricted: bool) -> tuple[float, flo
 
 def _generalised_q(data: Observed, level: float) -> tuple[float, float]:
     """Find the tau2 at which the observed Q is at the quantiles of its distribution (weights 1/v)."""
-    _, v, basis = data
+    v, basis = data.v, data.basis
     weights = 1.0 / v
     if basis is None:
         basis = np.full((data.k, 1), 1.0 / np.sqrt(data.k))

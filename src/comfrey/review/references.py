@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from comfrey.review.messaging import check_messaging
 from comfrey.review.problems import Problem
-from comfrey.review.rows import ROW_TYPES
+from comfrey.review.rows import ROW_TYPES, Arm
 from comfrey.review.spec import Associations, Proportions, Treatments
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def check_references(
             if kind == "treatments":
                 _merged(spec, known, problems)
     _rows_once(spec, tables, problems)
+    _arms_once(spec, tables, problems)
     _flags(spec, tables, problems)
     _one_region_a_country(spec, tables, problems)
     _questions(spec, problems)
@@ -129,6 +130,22 @@ def _rows_once(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], problems
                 problems.append(
                     Problem("duplicate-id", file, row.line, "row", f"{key!r}, already in {place}", "each id once", fix)
                 )
+
+
+def _arms_once(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], problems: list[Problem]) -> None:
+    """Find arms that report an outcome at a time twice: their people would be counted twice."""
+    for name, rows in tables.items():
+        first: dict[tuple[Any, ...], int] = {}
+        for row in rows:
+            if not isinstance(row, Arm):
+                continue
+            key = (row.study, row.arm, row.treatment, row.outcome, row.weeks, row.outcome_detail)
+            line = first.setdefault(key, row.line)
+            if line != row.line:
+                found = f"{row.arm!r} again, as in line {line}"
+                expected = "each arm once for an outcome, a time and a detail of the outcome"
+                fix = "give another arm its own id, or say in outcome_detail how the two differ"
+                problems.append(Problem("duplicate-arm", spec.tables[name].file, row.line, "arm", found, expected, fix))
 
 
 def _flags(spec: ReviewSpec, tables: Mapping[str, tuple[Row, ...]], problems: list[Problem]) -> None:
@@ -257,6 +274,30 @@ def _own_columns(table: str, spec: ReviewSpec) -> dict[str, Mapping[str, str] | 
     return own
 
 
+def _holds(column: str, table: str, spec: ReviewSpec) -> str:
+    """Say what the cells of a column hold: a number, a list, or words."""
+    studies = [name for name, other in spec.tables.items() if other.type == "studies"]
+    for name in (table, *studies):
+        what = spec.tables[name].columns.get(column)
+        if what is not None:
+            return {"number": "a number", "count": "a number", "percent": "a number", "flags": "a list"}.get(
+                what, "words"
+            )
+        field = ROW_TYPES[spec.tables[name].type].model_fields.get(column)
+        if field is not None:
+            if _made_of(field.annotation, tuple):
+                return "a list"
+            return "a number" if _made_of(field.annotation, int) or _made_of(field.annotation, float) else "words"
+    return "words"
+
+
+def _made_of(annotation: Any, kind: type) -> bool:
+    """Tell whether a type is of this kind, or an optional or annotated one of it."""
+    if annotation is kind or get_origin(annotation) is kind:
+        return True
+    return get_origin(annotation) is not Literal and any(_made_of(part, kind) for part in get_args(annotation))
+
+
 def _column(column: str, where: str, table: str, spec: ReviewSpec, wrong: Any) -> bool:
     """Tell whether a table has a column; say so where it has not."""
     columns = _columns(table, spec)
@@ -269,6 +310,14 @@ def _column(column: str, where: str, table: str, spec: ReviewSpec, wrong: Any) -
 
 def _rule(rule: Rule, where: str, table: str, spec: ReviewSpec, wrong: Any) -> None:
     if not _column(rule.column, f"{where}.column", table, spec, wrong):
+        return
+    holds = _holds(rule.column, table, spec)
+    asked = "a number" if rule.at_least is not None or rule.at_most is not None else "words"
+    asked = "a list" if rule.lacks is not None else asked
+    if holds != asked and not rule.present:
+        found = f"a condition for {asked} on {rule.column!r}, which holds {holds}"
+        fix = "use at_least and at_most for numbers, is and is_not for words, lacks for flags"
+        wrong("rule-does-not-fit", where, found, f"a condition for {holds}", fix)
         return
     vocabulary = _columns(table, spec)[rule.column]
     if vocabulary is not None:

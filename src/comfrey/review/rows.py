@@ -249,8 +249,15 @@ class Association(_OfStudy):
 
     @staticmethod
     def rules(cells: Mapping[str, Any]) -> Iterator[Broken]:
-        """Keep the estimate within its interval."""
+        """Keep the estimate within its interval, shares between 0 and 1, correlations between -1 and 1."""
         yield from _interval(cells)
+        estimate, measure = cells.get("estimate"), cells.get("measure")
+        low = {"proportion": 0.0, "r": -1.0}.get(str(measure))
+        if estimate is not None and low is not None and not low <= estimate <= 1:
+            yield (
+                "impossible-estimate", "estimate", f"{estimate:g} as {measure}", f"a number from {low:g} to 1",
+                "write a share as a proportion (0.2, not 20), or correct the measure",
+            )  # fmt: skip
 
 
 class Treatment(Row):

@@ -23,6 +23,8 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Method = Literal["EE", "DL", "DL2", "HE", "HS", "HSk", "SJ", "ML", "REML", "EB", "PM", "PMM"]
+Test = Literal["z", "t", "hk", "hk-adhoc"]
 Words = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -197,9 +199,9 @@ class Treatments(_Question):
     better: Literal["lower", "higher"] = "lower"
     at_weeks: float | None = None
     """Of several times in one trial the one closest to this is used; the later of two as close."""
-    increment: float = 0.5
-    method: str = "REML"
-    test: str = "hk"
+    increment: Annotated[float, Field(ge=0)] = 0.5
+    method: Method = "REML"
+    test: Test = "hk"
     merge: tuple[Merge, ...] = ()
     directions: tuple[Direction, ...] = ()
     counted: tuple[Rule, ...] = ()
@@ -231,8 +233,8 @@ class Associations(_Question):
     counterpart: Words | None = None
     pool_within: tuple[Id, ...] = ()
     """Rows are pooled only where these columns agree."""
-    method: str = "REML"
-    test: str = "hk"
+    method: Method = "REML"
+    test: Test = "hk"
 
 
 Question = Annotated[Proportions | Treatments | Associations, Field(discriminator="kind")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from comfrey._version import __version__
@@ -12,7 +13,7 @@ from comfrey._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from comfrey.findings.finding import Answers, QuestionAnswer
+    from comfrey.findings.finding import Answers, Finding, QuestionAnswer
     from comfrey.review.folder import Review
 
 __all__ = ["results_json", "tables"]
@@ -51,15 +52,22 @@ def tables(answers: Answers) -> Iterator[tuple[str, bytes]]:
             if finding.role == "main" and finding.k > 1:
                 rows = [line for line in _studies(question) if line[0] == finding.id]
                 yield f"{finding.id}.csv", _csv(_STUDY, rows)
+            if finding.network and "effects" in finding.network:
+                yield f"{finding.id}.csv", _csv(_EFFECT, _effects(finding))
     if answers.treatments:
         yield "treatment-table.csv", _csv(_TREATMENT, _treatments(answers))
 
 
+_FORMULA = re.compile(r"[=@+\t\r]|-(?![\d.]|$)")
 _FINDING = (
     "analysis", "label", "role", "scale", "k", "n", "estimate", "ci_low", "ci_high", "pi_low", "pi_high", "tau2", "i2",
     "model", "certainty", "statement",
 )  # fmt: skip
 _STUDY = ("analysis", "study", "label", "estimate", "ci_low", "ci_high", "n", "weight", "rows", "details", "source")
+_EFFECT = (
+    "treatment", "label", "compared_with", "scale", "people", "direct_trials", "estimate", "ci_low", "ci_high",
+    "pi_low", "pi_high", "p_score", "mean_rank", "rank_low", "rank_high",
+)  # fmt: skip
 _TREATMENT = (
     "claim", "category", "intervention", "mechanism", "limits", "shows", "trials", "certainty", "verdict",
     "printed_effect", "printed_precaution", "precautions",
@@ -82,6 +90,20 @@ def _studies(question: QuestionAnswer) -> list[list[Any]]:
             shared = [values[name] for name in ("study", "label", "estimate", "ci_low", "ci_high", "n", "weight")]
             rows.append([finding.id, *shared, " ".join(line.rows), details, line.source])
     return rows
+
+
+def _effects(finding: Finding) -> Iterator[Sequence[Any]]:
+    """Lay out a network: one row a treatment, the reference with its people and rank only."""
+    net = finding.network or {}
+    ranks = {rank["treatment"]: rank for rank in net.get("ranks", ())}
+    people = list(net["people"].values())
+    effects = {effect["treatment"]: effect for effect in net["effects"]}
+    for treatment, count in zip(net["nodes"], people, strict=True):
+        effect, rank = effects.get(treatment, {}), ranks.get(treatment, {})
+        label = effect.get("label", net["reference_label"])
+        numbers = [effect.get(name) for name in ("direct_trials", "estimate", "ci_low", "ci_high", "pi_low", "pi_high")]
+        order = [rank.get(name) for name in ("p_score", "mean_rank", "rank_low", "rank_high")]
+        yield [treatment, label, net["reference_label"], net["scale"], count, *numbers, *order]
 
 
 def _treatments(answers: Answers) -> Iterator[Sequence[Any]]:
@@ -113,4 +135,4 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 def _safe(text: str) -> str:
     """Keep spreadsheets from reading words as a formula; numbers stay numbers."""
-    return f"'{text}" if text[:1] in {"=", "@", "+"} else text
+    return f"'{text}" if _FORMULA.match(text) else text

@@ -106,8 +106,8 @@ def cell_forest(findings: Sequence[Finding], labels: Sequence[str], width: float
     height = step * len(shown) + 18
     null = _place(1 if scale in _RATIOS else 0, scale, width, pad)
     rows = "".join(
-        f'<text class="row" x="{pad:g}" y="{step * i + 9:g}">{escape(label)}</text>'
-        + _bar(finding, step * i + 18, width, pad)
+        f'<text class="row" x="{pad:g}" y="{step * i + 10:g}">{escape(label)}</text>'
+        + _bar(finding, step * i + 19, width, pad)
         for i, (finding, label) in enumerate(shown)
     )
     said = escape("; ".join(f"{finding.label}: {words.of_finding(finding)}" for finding, _ in shown))

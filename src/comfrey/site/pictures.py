@@ -86,6 +86,7 @@ def plan_pictures(review: Review, answers: Answers) -> Iterator[Plan]:
         elif question.kind in {"mechanisms", "signatures"}:
             yield _directions(question)
         yield from _forests(review, question)
+        yield from _networks(question)
 
 
 def _plan(
@@ -107,7 +108,7 @@ def _drawing_code() -> str:
     import matplotlib as mpl
 
     digest = hashlib.sha256(mpl.__version__.encode())
-    for folder in ("comfrey.figures", "comfrey.site"):
+    for folder in ("comfrey.figures", "comfrey.figures.network", "comfrey.site"):
         for path in sorted(files(folder).iterdir(), key=lambda item: item.name):
             if path.name.endswith(".py"):
                 digest.update(path.read_bytes())
@@ -233,11 +234,30 @@ def _forests(review: Review, question: QuestionAnswer) -> Iterator[Plan]:
         yield _plan(finding.id, finding.label, caption, [finding], partial(_forest, finding, ends))
 
 
+def _networks(question: QuestionAnswer) -> Iterator[Plan]:
+    """Plan the graph of each network, or island, of at least three treatments."""
+    for finding in question.findings:
+        if finding.fit is None or not finding.network or len(finding.network.get("effects", ())) < 2:
+            continue
+        drawn = "Circles: treatments, area by people. Lines: comparisons within trials, width by trials."
+        caption = f"{finding.statement} {drawn}"
+        yield _plan(finding.id, finding.label, caption, [finding], partial(_graph, finding))
+
+
+def _graph(finding: Finding) -> Figure:
+    from comfrey.figures.network import network_graph
+
+    assert finding.network is not None  # noqa: S101 - only findings with a table are planned
+    people = finding.network["people"]
+    figure: Figure = network_graph(finding.fit, participants=people).figure
+    return figure
+
+
 def _favours(review: Review, finding: Finding, part: int) -> str:
     """Label one end of the axis with the treatment that it favours, by its short name where the long one is long."""
     node = review.treatments.get(finding.group[("treatment", "comparator")[part]])
     name = finding.label.split(" v ")[part]
-    if node is not None and node.abbreviation and len(name) > 22:
+    if node is not None and node.abbreviation and len(name) > 16:
         name = node.abbreviation
     return f"favours {words.lower_first(name)}"
 

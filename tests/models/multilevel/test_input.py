@@ -38,6 +38,16 @@ GOOD = pd.DataFrame(
         ({"random": "es | study/es"}, "random: expected one column on each side of the bar"),
         ({"random": ["study", "study"]}, "which divide the effects in the same way"),
         ({"random": "one"}, "random: expected two groups or more, found one group in one"),
+        ({"random": "es | one"}, "random: expected two groups or more, found one group in one"),
+        (
+            {"random": ["arm | study", "study"]},
+            "random: expected terms whose variances the data can tell apart, found arm | study and study",
+        ),
+        (
+            {"random": ["arm | study", "es"], "structure": "UN"},
+            "random: expected terms whose variances the data can tell apart, found arm | study and es",
+        ),
+        ({"moderators": "0 + study"}, "random: expected groups that differ at random, found study, whose groups"),
         ({"random": "gap"}, "random (gap), row 2: expected a label, found"),
         ({"random": "one | study"}, "random: expected two levels or more, found one level in one"),
         ({"structure": "UN"}, "structure: expected no structure without an inner | outer term"),
@@ -65,7 +75,13 @@ GOOD = pd.DataFrame(
     ],
 )
 def test_bad_input_is_named(change, message):
-    data = GOOD.assign(one=1, gap=["a", "b", None, "a", "b", "c"], holes=[1, 2, None, 3, 4, 5], twice=2 * GOOD["x"])
+    data = GOOD.assign(
+        one=1,
+        arm=[1, 2, 1, 2, 1, 2],
+        gap=["a", "b", None, "a", "b", "c"],
+        holes=[1, 2, None, 3, 4, 5],
+        twice=2 * GOOD["x"],
+    )
     if "a column of data (" in message:
         data = GOOD
     arguments = {"yi": "yi", "vi_or_V": "vi", "random": "study", "data": data, **change}

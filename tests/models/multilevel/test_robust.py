@@ -122,6 +122,14 @@ def test_a_cluster_that_alone_decides_a_coefficient_is_left_out_of_it():
     assert np.isfinite(robust.se)
 
 
+def test_effects_that_all_agree_leave_no_test():
+    data = {"study": [1, 1, 2, 2, 3, 3], "es": range(6)}
+    robust = cf.multilevel(np.zeros(6), np.full(6, 0.1), random="study/es", data=data).robust("study")
+    assert robust.se == 0
+    assert np.isnan(robust.p_value)
+    assert "standard error is zero" in robust.notes[0]
+
+
 def test_one_cluster_or_too_few_is_a_clear_error():
     frame = frame_of(7)
     fit = cf.multilevel("yi", "vi", random="es", data=frame)

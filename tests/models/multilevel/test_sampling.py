@@ -88,6 +88,8 @@ def test_every_form_of_a_matrix_is_read_the_same():
         ({"cluster": ["a", None, "b", "a", "c"]}, "cluster, row 1: expected a label"),
         ({"cluster": ["a"]}, "cluster: expected 5 values, one for each effect, found 1 values"),
         ({"rho": 1}, "rho: expected a correlation between -1 and 1, found 1"),
+        ({"rho": None}, "rho: expected a correlation between -1 and 1, found None"),
+        ({"rho": "high"}, "rho: expected a correlation between -1 and 1, found 'high'"),
         ({"rho": -0.9, "cluster": ["a"] * 5}, "rho: expected a positive definite covariance matrix"),
         ({"rho": np.eye(2)}, "outcome: expected the outcome of each effect"),
         (

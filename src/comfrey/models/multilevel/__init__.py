@@ -11,9 +11,12 @@
     _nested.py       likelihood of nested terms in O(k)
     _crossed.py      likelihood of crossed terms by their groups
     _blocks.py       likelihood of anything, by dense sets of linked rows
+    _identify.py     can the variances be told apart?
     _problem.py      scaling, choice of engine
     _climb.py        the highest maximum, from several starts
     _search.py       bounded Newton search
     _intervals.py    profile-likelihood intervals
     _effects.py      predicted random effects
+    _parameters.py   names and values of variances and correlations
+    _influence.py    leaving out one cluster at a time
 """

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from comfrey.errors import ConvergenceError
-from comfrey.models.multilevel._blocks import cell_offsets
 from comfrey.models.multilevel._problem import Problem, joined
 from comfrey.models.multilevel._search import Found, maximise
-from comfrey.models.multilevel._structures import Homogeneous, Unstructured
+from comfrey.models.multilevel._structures import Homogeneous, Unstructured, Variances
 
 if TYPE_CHECKING:
     from comfrey.models.multilevel._grouping import Floats
 
-SMALL_DATA, MANY, FEW = 5000, 25, 5  # climbs: small data have more maxima, and time for more climbs
 HIGHER = 1e-6  # of the log-likelihood, beyond which another maximum is higher
 
 
@@ -29,6 +27,15 @@ def starts(problem: Problem) -> list[Floats]:
     if len(choices) > 1:
         out += [[options[at] for options in choices] for at in (1, 2)]
     return [joined(parts) for parts in out]
+
+
+def effort(problem: Problem) -> tuple[int, bool]:
+    """How many climbs, and whether to probe: small data and rich structures have more maxima, and time to look."""
+    if all(isinstance(block, Variances) for block in problem.blocks):
+        return 4, problem.k <= 5000
+    if problem.k <= 500:
+        return 25, True
+    return (8, False) if problem.k <= 5000 else (5, False)
 
 
 def solve(problem: Problem) -> tuple[Found, int]:
@@ -61,14 +68,14 @@ def solve(problem: Problem) -> tuple[Found, int]:
         raise ConvergenceError("The covariance matrix could not be factored at any start. Check the scale of vi_or_V.")
     best = maximise(problem, ranked[0][1], lower, upper)
     others = [start for _, start in ranked[1:]]
-    tries = MANY if problem.k <= SMALL_DATA else FEW
+    tries, probe = effort(problem)
     for start in [others[i] for i in _spread(len(others), tries - 1)]:
         other = maximise(problem, start, lower, upper, tolerance=1e-2, known=best)
         if other.value > best.value + HIGHER or (other.converged and not best.converged):
             other = maximise(problem, other.x, lower, upper)
             if other.converged and (other.value > best.value or not best.converged):
                 best = other
-    if problem.k <= SMALL_DATA:
+    if probe:
         best = _probe(problem, best)
     best = _check_edges(problem, best)
     if not best.converged:
@@ -144,7 +151,7 @@ def _way_out(problem: Problem, found: Found) -> Floats | None:
         return None
     w = problem.cells(found.x)
     slopes = problem.engine.value_and_gradient(w, problem.restricted)[1]
-    offsets = cell_offsets(problem.terms)
+    offsets = problem.offsets
     parts = problem.split(found.x)
     limit = 1e-7 * max(1.0, abs(found.value)) / problem.unit
     for i, block in enumerate(problem.blocks):

@@ -10,9 +10,13 @@ import pandas as pd
 from scipy.linalg import qr
 
 from comfrey.errors import InputError
+from comfrey.models.multilevel._grouping import count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from comfrey.models.multilevel._grouping import Floats
+    from comfrey.models.multilevel._terms import Term
 
 INTERCEPT = "Intercept"
 
@@ -73,6 +77,24 @@ def read_new(design: Design, new_data: Any) -> Floats:
         expected = f"{len(design.names)} columns: {', '.join(design.names)}"
         raise InputError("new_data", found=f"{array.shape[1]} columns", expected=expected)
     return _finite(array, len(array), "new_data")
+
+
+def degrees_of_freedom(design: Design, terms: Sequence[Term], rule: str) -> Floats:
+    """Degrees of freedom of t for each coefficient (p,): k - p, or by containment."""
+    k, p = design.matrix.shape
+    out = np.full(p, float(k - p))
+    if rule == "residual":
+        return out
+    for j in range(p):
+        values = design.matrix[:, j]
+        for term in terms:
+            size = count(term.codes)
+            top, bottom = np.full(size, -np.inf), np.full(size, np.inf)
+            np.maximum.at(top, term.codes, values)
+            np.minimum.at(bottom, term.codes, values)
+            if np.array_equal(top, bottom):
+                out[j] = min(out[j], float(size - p))
+    return out
 
 
 def _from_formula(formula: str, frame: pd.DataFrame) -> Any:

@@ -73,7 +73,14 @@ class Target:
             return (x * problem.scale) ** 2
         if self.kind == "angle":
             return math.cos(x)
+        if self.low > 0 and x <= self.low:  # the box of CAR begins a hair above zero
+            return 0.0
         return math.copysign(abs(x) ** (1 / self.gap), x)
+
+    def place(self, value: float, problem: Problem) -> float:
+        """Coordinate of a variance given in the units of the data."""
+        scaled = value / problem.scale**2
+        return math.sqrt(scaled) if self.kind == "sd" else math.log1p(scaled / problem.unit)
 
 
 def target_of(
@@ -118,17 +125,23 @@ class _Walk:
         self.start = x
         self.fits = 0
 
+    def _climb(self, start: Floats, place: float, known: Found | None) -> Found:
+        x = start.copy()
+        x[self.target.coordinate] = place
+        return maximise(self.problem, x, self.lower, self.upper, fixed=self.fixed, tolerance=1e-8, known=known)
+
     def at(self, place: float) -> tuple[float, float]:
         """Signed root of twice the drop of the likelihood, and its slope, at a place of the coordinate."""
-        i = self.target.coordinate
-        near = min(self.warm, key=lambda known: abs(known - place), default=None)
-        x = (self.start if near is None else self.warm[near].x).copy()
-        x[i] = place
-        found = maximise(self.problem, x, self.lower, self.upper, fixed=self.fixed, tolerance=1e-8)
-        if not found.converged:
-            retry = self.start.copy()
-            retry[i] = place
-            found = maximise(self.problem, retry, self.lower, self.upper, fixed=self.fixed, tolerance=1e-8)
+        # The profile is the highest of all maxima with this coordinate held: neighbours on either side may lie on
+        # different ones, so that both are followed, and the fit itself.
+        below = max((known for known in self.warm if known < place), default=None)
+        above = min((known for known in self.warm if known > place), default=None)
+        starts = [self.warm[known].x for known in (below, above) if known is not None]
+        found = self._climb(starts[0] if starts else self.start, place, None)
+        for start in [*starts[1:], self.start]:
+            other = self._climb(start, place, found)
+            if other.converged and (not found.converged or other.value > found.value):
+                found = other
         if not found.converged:
             raise ConvergenceError("A fit along the profile did not converge; there is no interval to give.")
         self.fits += 1
@@ -136,7 +149,7 @@ class _Walk:
         drop = 2 * (self.top - found.value)
         if drop < -1e-6 * max(1.0, abs(self.top)):
             raise ConvergenceError("The profile found a higher likelihood than the fit: the fit is not the maximum.")
-        return drop, -2 * float(found.gradient[i])
+        return drop, -2 * float(found.gradient[self.target.coordinate])
 
 
 def profile_interval(
@@ -167,6 +180,20 @@ def profile_interval(
                 ends[-1] = math.inf
     low, high = min(ends), max(ends)
     return ProfileInterval(name, target.value(centre, moved), low, high, level, fits, tuple(notes))
+
+
+def profile_values(
+    problem: Problem, found: Found, where: tuple[int, str, tuple[int, ...]], values: Floats, top: float
+) -> tuple[Floats, Floats]:
+    """Profile log-likelihood at values of a variance, `top` being that of the fit; outwards from its estimate."""
+    moved, x, target = target_of(problem, found.x, *where)
+    walk = _Walk(moved, x, moved(x)[0], target)
+    centre = float(x[target.coordinate])
+    places = np.clip([target.place(float(value), moved) for value in values], target.low, target.high)
+    heights = np.empty(places.size)
+    for i in np.argsort(np.abs(places - centre), kind="stable"):
+        heights[i] = top - 0.5 * walk.at(float(places[i]))[0]
+    return values, heights
 
 
 def _edge_note(target: Target, sign: float) -> str:

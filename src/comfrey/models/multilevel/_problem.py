@@ -39,6 +39,8 @@ class Problem:
         Random effects and their coordinates.
     scale : float
         A power of two, so that scaling changes no digit.
+    offsets : tuple
+        First cell of each term, and the number of cells.
     offset : ndarray (p,)
         Coefficients (of the orthonormal columns) taken off y beforehand, in the units of y.
     basis, triangle : ndarray (k, p), (p, p)
@@ -58,6 +60,7 @@ class Problem:
     basis: Floats
     triangle: Floats
     residual: Floats
+    offsets: tuple[int, ...]
 
     @property
     def k(self) -> int:
@@ -91,8 +94,7 @@ class Problem:
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Log-likelihood at unit scale, and its derivatives by the coordinates."""
         value, slopes = self.engine.value_and_gradient(self.cells(x), self.restricted)
-        offsets = cell_offsets(self.terms)
-        parts = zip(self.blocks, self.split(x), offsets[:-1], offsets[1:], strict=True)
+        parts = zip(self.blocks, self.split(x), self.offsets[:-1], self.offsets[1:], strict=True)
         return value, joined([block.jacobian(part).T @ slopes[low:high] for block, part, low, high in parts])
 
     def best(self, w: Floats, *, restricted: bool | None = None) -> Profile:
@@ -109,16 +111,23 @@ def joined(parts: Sequence[Floats]) -> Floats:
 
 
 def make_problem(
-    y: Floats, covariance: SamplingCovariance, design: Floats, terms: tuple[Term, ...], restricted: bool
+    y: Floats,
+    covariance: SamplingCovariance,
+    design: Floats,
+    terms: tuple[Term, ...],
+    restricted: bool,
+    like: Problem | None = None,
 ) -> Problem:
-    """Scale the data, make the design orthonormal, and choose the cheapest engine that fits the terms."""
+    """Scale the data, make the design orthonormal, and choose the cheapest engine that fits the terms.
+
+    With `like`, scale and coordinates are those of another problem, so that its solution is a start for this one.
+    """
     k, p = design.shape
     basis, triangle = np.linalg.qr(design) if p else (np.zeros((k, 0)), np.zeros((0, 0)))
     offset = basis.T @ y
     residual = y - basis @ offset
-    spread = float(residual @ residual) / max(k - p, 1)
-    typical = float(np.median(covariance.variances))
-    scale = 2.0 ** round(0.5 * math.log2(spread + typical))
+    typical, excess = _sizes(residual, basis, covariance.variances)
+    scale = like.scale if like else 2.0 ** round(0.5 * math.log2(typical + excess))
     scaled = covariance.scaled(1 / scale**2)
     data = np.column_stack((residual / scale, basis))
     links = partition(terms, covariance)
@@ -129,10 +138,9 @@ def make_problem(
         engine = NestedEngine(data, scaled, terms, order)
     else:
         engine = _general_engine(data, scaled, terms, components)
-    unit = typical / scale**2
-    excess = spread / scale**2 - float(np.mean(scaled.variances))
-    total = max(excess, 0.1 * unit) / max(len(terms), 1)
-    blocks = tuple(block_of(term, unit) for term in terms)
+    unit = like.unit if like else typical / scale**2
+    total = max(excess / scale**2, 0.1 * unit) / max(len(terms), 1)
+    blocks = like.blocks if like else tuple(block_of(term, unit) for term in terms)
     return Problem(
         engine,
         terms,
@@ -147,7 +155,25 @@ def make_problem(
         basis,
         triangle,
         residual,
+        tuple(cell_offsets(terms)),
     )
+
+
+def _sizes(residual: Floats, basis: Floats, variances: Floats) -> tuple[float, float]:
+    """Typical sampling variance (harmonic mean), and about how much effects vary beyond it (by moments).
+
+    DerSimonian R, Laird N (1986). Control Clin Trials 7:177-188. doi:10.1016/0197-2456(86)90046-2
+    """
+    lowest = float(variances.min())
+    weights = lowest / variances
+    typical = lowest * variances.size / float(weights.sum())
+    root = np.sqrt(weights)
+    turned = np.linalg.qr(basis * root[:, None])[0]
+    rest = residual * root
+    rest = rest - turned @ (turned.T @ rest)
+    k, p = basis.shape
+    freedom = float(weights.sum()) - float(np.sum(weights * np.sum(turned**2, axis=1)))
+    return typical, max((float(rest @ rest) - lowest * (k - p)) / max(freedom, 1e-8), 0.0)
 
 
 def _general_engine(data: Floats, covariance: SamplingCovariance, terms: tuple[Term, ...], components: Ints) -> Engine:

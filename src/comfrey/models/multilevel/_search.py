@@ -16,7 +16,7 @@ LONGEST = 2.0  # of a step in any coordinate
 STEP = 1e-6  # of the differences of the gradient that make the Hessian
 NOISE = 1e-13  # of the value, relative
 PATIENCE = 3  # steps without a rise that can be told from rounding
-CLOSE = 1e-5  # distance, in standard errors, that is accepted when rounding stops the search
+CLOSE = 1e-4  # distance, in standard errors, that is accepted when rounding stops the search
 
 
 @dataclass(frozen=True, slots=True)

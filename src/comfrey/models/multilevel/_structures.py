@@ -66,7 +66,7 @@ def _variance_probes(x: Floats) -> list[tuple[int, float]]:
 
 
 def _sd_probes(sd: Floats, scale: float) -> list[tuple[int, float]]:
-    return [(i, share * max(abs(value), 0.3 * scale)) for i, value in enumerate(sd) for share in (0.2, 2.0)]
+    return [(i, share * max(abs(value), 0.3 * scale)) for i, value in enumerate(sd) for share in (0.0, 0.25, 2.0)]
 
 
 def _grid(floor: float) -> list[tuple[float, float]]:

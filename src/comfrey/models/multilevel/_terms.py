@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from comfrey.errors import InputError
 from comfrey.models.multilevel._grouping import Floats, Ints, combine, count
@@ -137,6 +138,9 @@ def _structured(text: str, kind: str, data: Any, k: int) -> StructuredTerm:
     if not inner_name or not outer_name or "/" in inner_name + outer_name or "|" in outer_name:
         raise InputError("random", found=repr(text), expected='one column on each side of the bar: "outcome | trial"')
     outer, outer_labels = _labelled([outer_name], data, k)
+    if len(outer_labels) < 2:
+        fix = "One group cannot show how groups vary."
+        raise InputError("random", found=f"one group in {outer_name}", expected="two groups or more", fix=fix)
     raw = column(inner_name, "random", data)
     inner, inner_labels = codes_of(raw, f"random ({inner_name})", k)
     if len(inner_labels) < 2:
@@ -145,7 +149,8 @@ def _structured(text: str, kind: str, data: Any, k: int) -> StructuredTerm:
             "random", found=f"one level in {inner_name}", expected=expected, fix=f'Use random="{outer_name}".'
         )
     positions, gap = np.arange(len(inner_labels), dtype=float), 1.0
-    numeric = np.asarray(raw).dtype.kind in "iuf"
+    ordered = isinstance(getattr(raw, "dtype", None), pd.CategoricalDtype)
+    numeric = not ordered and np.asarray(raw).dtype.kind in "iuf"
     if kind in {"AR", "HAR", "CAR"} and numeric:
         values = np.unique(np.asarray(raw, dtype=float))
         if kind == "CAR":

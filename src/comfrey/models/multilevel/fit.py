@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,16 @@ from scipy import stats
 from comfrey.errors import InputError, NotEstimableError
 from comfrey.models.multilevel._climb import solve
 from comfrey.models.multilevel._design import Design, read_design
-from comfrey.models.multilevel._effects import random_covariance
+from comfrey.models.multilevel._design import degrees_of_freedom as coefficient_df
 from comfrey.models.multilevel._grouping import Floats, count
+from comfrey.models.multilevel._identify import check_identified
+from comfrey.models.multilevel._influence import coefficients
+from comfrey.models.multilevel._parameters import name_parameters, read_parameters
 from comfrey.models.multilevel._problem import Problem, make_problem
 from comfrey.models.multilevel._reading import floats
-from comfrey.models.multilevel._terms import StructuredTerm, Term, VarianceTerm, read_terms
-from comfrey.models.multilevel.result import MultilevelFit, Parameter, State, check_level
+from comfrey.models.multilevel._structures import Unstructured
+from comfrey.models.multilevel._terms import StructuredTerm, VarianceTerm, read_terms
+from comfrey.models.multilevel.result import MultilevelFit, State, check_level
 from comfrey.models.multilevel.sampling import as_sampling_covariance, rotate
 
 if TYPE_CHECKING:
@@ -133,11 +138,13 @@ def multilevel(
         raise NotEstimableError(message)
     terms = read_terms(random, structure, data, k)
     problem = make_problem(y, covariance, design.matrix, terms, method == "REML")
-    df = _degrees(design, terms, k, degrees_of_freedom) if test == "t" else np.full(p, math.inf)
+    check_identified(problem)
+    df = coefficient_df(design, terms, degrees_of_freedom) if test == "t" else np.full(p, math.inf)
     if np.any(df < 1):
         message = "Containment leaves no degrees of freedom: a term has no more groups than there are coefficients."
         raise NotEstimableError(message)
-    return _assemble(problem, design, data, df, method, test, level)
+    options = {"test": test, "degrees_of_freedom": degrees_of_freedom, "level": level}
+    return _assemble(problem, design, data, y, df, method, options)
 
 
 def _check_size(y: Floats) -> None:
@@ -148,108 +155,8 @@ def _check_size(y: Floats) -> None:
         raise InputError("yi", found=float(y[row]), expected=f"an effect below {LARGEST_EFFECT:g}", row=row)
 
 
-def _degrees(design: Design, terms: tuple[Term, ...], k: int, rule: str) -> Floats:
-    """Degrees of freedom of t, (p,)."""
-    p = len(design.names)
-    out = np.full(p, float(k - p))
-    if rule == "residual":
-        return out
-    for j in range(p):
-        values = design.matrix[:, j]
-        for term in terms:
-            size = count(term.codes)
-            top, bottom = np.full(size, -np.inf), np.full(size, np.inf)
-            np.maximum.at(top, term.codes, values)
-            np.minimum.at(bottom, term.codes, values)
-            if np.array_equal(top, bottom):
-                out[j] = min(out[j], float(size - p))
-    return out
-
-
-def _parameters(terms: tuple[Term, ...]) -> tuple[Parameter, ...]:
-    """Name every variance and correlation."""
-    out: list[Parameter] = []
-    several = sum(isinstance(term, StructuredTerm) for term in terms) > 1
-    for i, term in enumerate(terms):
-        if isinstance(term, VarianceTerm):
-            out.append(Parameter("sigma2", term.name, i, (0,)))
-            continue
-        levels, before = term.inner_labels, f"{term.name}: " if several else ""
-        s = len(levels)
-        if term.structure in {"UN", "HCS", "HAR", "DIAG"}:
-            out += [Parameter("tau2", before + levels[a], i, (a,)) for a in range(s)]
-        else:
-            out.append(Parameter("tau2", term.name, i, (0,)))
-        if term.structure == "UN":
-            pairs = [(a, b) for a in range(1, s) for b in range(a)]
-            out += [Parameter("rho", f"{before}{levels[b]}, {levels[a]}", i, (b, a)) for a, b in pairs]
-        elif term.structure not in {"DIAG", "ID"}:
-            out.append(Parameter("rho", term.name, i, (0, 1)))
-    return tuple(out)
-
-
-def _read_parameters(
-    problem: Problem, x: Floats, w: Floats, parameters: tuple[Parameter, ...]
-) -> tuple[dict[str, list[float]], list[str], bool]:
-    """Values of the parameters in the units of the data, notes on what is at an edge, and whether anything is."""
-    values: dict[str, list[float]] = {"sigma2": [], "tau2": [], "rho": []}
-    notes: list[str] = []
-    boundary = False
-    parts = problem.split(x)
-    for item in parameters:
-        matrix = random_covariance(problem, w, item.term)
-        if item.kind != "rho":
-            values[item.kind].append(float(matrix[item.levels[0], item.levels[0]]) * problem.scale**2)
-            if values[item.kind][-1] == 0:
-                notes.append(f"{item.kind} {item.name} is zero: the likelihood falls as soon as it grows.")
-                boundary = True
-            continue
-        term = problem.terms[item.term]
-        assert isinstance(term, StructuredTerm)  # noqa: S101  # only these have correlations
-        rho, floor = _correlation(term, matrix, parts[item.term], item.levels)
-        if term.structure == "UN" and not _meet(term, item.levels):
-            notes.append(f"rho {item.name} is NaN: no group has both levels.")
-            rho = math.nan
-        elif math.isnan(rho):
-            notes.append(f"rho {item.name} is NaN: it has no meaning when a variance is zero.")
-        elif rho >= 1 - 1e-9 or rho <= floor + 1e-9:
-            notes.append(f"rho {item.name} is at the edge of its possible values.")
-            boundary = True
-        values["rho"].append(rho)
-    for term, at in zip(problem.terms, range(len(problem.terms)), strict=True):
-        if isinstance(term, StructuredTerm) and term.structure == "UN" and len(term.inner_labels) > 2:
-            found = np.linalg.eigvalsh(random_covariance(problem, w, at))
-            if found[0] <= 1e-9 * max(float(found[-1]), 1e-300) and not boundary:
-                notes.append(f"The covariance matrix of {term.name} is singular.")
-                boundary = True
-    return values, notes, boundary
-
-
-def _correlation(term: StructuredTerm, matrix: Floats, x: Floats, levels: tuple[int, ...]) -> tuple[float, float]:
-    """Give a correlation (NaN where a variance is zero), and its lowest possible value."""
-    s = matrix.shape[0]
-    floor = -1.0 / (s - 1) if term.structure in {"CS", "HCS"} else -1.0
-    if term.structure == "UN":
-        a, b = levels
-        product = matrix[a, a] * matrix[b, b]
-        return (float(np.clip(matrix[a, b] / math.sqrt(product), -1, 1)) if product > 0 else math.nan), floor
-    if not np.any(np.diag(matrix)):
-        return math.nan, floor
-    if term.structure == "CAR":
-        return (float(x[-1]) ** (1 / term.gap) if x[-1] > 1e-10 else 0.0), 0.0
-    return float(x[-1]), floor
-
-
-def _meet(term: StructuredTerm, levels: tuple[int, ...]) -> bool:
-    """Tell whether any group has effects of both levels."""
-    a, b = (set(term.outer[term.inner == level].tolist()) for level in levels)
-    return bool(a & b)
-
-
 def _snapped(problem: Problem, x: Floats) -> Floats:
     """Put standard deviations that the smooth coordinates leave at rounding distance from zero at zero."""
-    from comfrey.models.multilevel._structures import Unstructured
-
     parts = problem.split(x)
     for part, block in zip(parts, problem.blocks, strict=True):
         if isinstance(block, Unstructured):
@@ -297,21 +204,22 @@ def _table(names: tuple[str, ...], beta: Floats, covariance: Floats, df: Floats,
 
 
 def _assemble(
-    problem: Problem, design: Design, data: Any, df: Floats, method: str, test: str, level: float
+    problem: Problem, design: Design, data: Any, y: Floats, df: Floats, method: str, options: dict[str, Any]
 ) -> MultilevelFit:
     """Search for the maximum, and read everything that the result holds from it."""
     found, climbs = solve(problem)
     x = _snapped(problem, found.x)
+    found = replace(found, x=x)
     w = problem.cells(x)
     best = problem.best(w)
-    k, p, scale, terms = problem.k, problem.p, problem.scale, problem.terms
-    back = np.linalg.inv(problem.triangle)
-    beta = back @ (problem.offset + scale * best.beta)
-    covariance = back @ best.beta_covariance @ back.T * scale**2
-    covariance = 0.5 * (covariance + covariance.T)
+    k, p, terms = problem.k, problem.p, problem.terms
+    beta, covariance = coefficients(problem, found)
+    test, level = options["test"], options["level"]
     table = _table(design.names, beta, covariance, df, level)
-    parameters = _parameters(terms)
-    values, notes, boundary = _read_parameters(problem, x, w, parameters)
+    parameters = name_parameters(terms)
+    values, notes, boundary = read_parameters(problem, x, w, parameters)
+    if 2 * len(parameters) > k - p:
+        notes.append(f"{len(parameters)} variances and correlations from {k} effects: hardly more than a guess.")
     log_likelihood = problem.log_likelihood(best.log_likelihood)
     free, sample = p + len(parameters), k - (p if problem.restricted else 0)
     q, typical = _heterogeneity(problem)
@@ -324,7 +232,7 @@ def _assemble(
         method=method, test=test, level=level, k=k, p=p, coefficients=table, covariance=covariance,
         random=tuple(term.name for term in terms),
         structure=tuple(term.structure if isinstance(term, StructuredTerm) else "" for term in terms),
-        groups=np.array([count(term.codes) for term in terms], dtype=float),
+        groups=np.array([count(term.codes) for term in terms], dtype=np.intp),
         sigma2=sigma2, tau2=np.array(values["tau2"]), rho=np.array(values["rho"]),
         sigma2_names=named["sigma2"], tau2_names=named["tau2"], rho_names=named["rho"],
         log_likelihood=log_likelihood, aic=2 * free - 2 * log_likelihood,
@@ -333,5 +241,5 @@ def _assemble(
         i2=100 * sigma2 / (float(sigma2.sum()) + typical) if plain else np.zeros(0),
         converged=found.converged, gradient_norm=found.gradient_norm, distance=found.distance,
         iterations=found.iterations, climbs=climbs, boundary=boundary, notes=tuple(notes),
-        _state=State(problem, found, design, parameters, data), **first,
+        _state=State(problem, found, design, parameters, data, y, options), **first,
     )  # fmt: skip

@@ -12,28 +12,20 @@ from scipy import stats
 from comfrey.errors import InputError, NotEstimableError
 from comfrey.models.multilevel._design import Design, read_new
 from comfrey.models.multilevel._effects import predicted_effects, random_covariance
+from comfrey.models.multilevel._influence import leave_one_out
 from comfrey.models.multilevel._intervals import ProfileInterval, profile_interval
+from comfrey.models.multilevel._parameters import Parameter, read_parameters
 from comfrey.models.multilevel._reading import codes_of, column
 from comfrey.models.multilevel._terms import StructuredTerm
 from comfrey.models.multilevel.robust import RobustFit, robust_fit
 from comfrey.results import Result
 
 if TYPE_CHECKING:
-    from comfrey.models.multilevel._grouping import Floats
+    from comfrey.models.multilevel._grouping import Floats, Ints
     from comfrey.models.multilevel._problem import Problem
     from comfrey.models.multilevel._search import Found
 
-__all__ = ["MultilevelFit", "Parameter"]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One variance or correlation: what it is called, and where the model has it."""
-
-    kind: str  # sigma2, tau2 or rho
-    name: str
-    term: int
-    levels: tuple[int, ...]
+__all__ = ["MultilevelFit"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +37,8 @@ class State:
     design: Design
     parameters: tuple[Parameter, ...]
     data: Any
+    y: Floats
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -73,7 +67,7 @@ class MultilevelFit(Result):
         Variances and correlations of the inner | outer terms. Correlations of an unstructured matrix go down the rows
         of its lower triangle.
     log_likelihood, aic, bic : float
-        With all constants; the restricted likelihood includes log|X'X| / 2.
+        With all constants; the restricted likelihood includes log|X'X| / 2. For bic it has k - p observations.
     q, q_df, q_p : float, int, float
         Heterogeneity: y' (V^-1 - ...) y with V alone.
     qm, qm_df, qm_p : float, int, float
@@ -96,7 +90,7 @@ class MultilevelFit(Result):
     structure: tuple[str, ...]
     k: int
     p: int
-    groups: Floats
+    groups: Ints
     estimate: float
     se: float
     statistic: float
@@ -130,6 +124,17 @@ class MultilevelFit(Result):
     boundary: bool
     notes: tuple[str, ...]
     _state: State = field(repr=False)
+
+    @property
+    def yi(self) -> Floats:
+        """The effects fitted, shape (k,)."""
+        problem = self._state.problem
+        return problem.basis @ problem.offset + problem.residual
+
+    @property
+    def vi(self) -> Floats:
+        """Their sampling variances, shape (k,)."""
+        return self._state.problem.covariance.variances
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -192,6 +197,16 @@ class MultilevelFit(Result):
         ----------
         Hedges LV, Tipton E, Johnson MC (2010). Res Synth Methods 1:39-65. doi:10.1002/jrsm.5
         Pustejovsky JE, Tipton E (2018). J Bus Econ Stat 36:672-683. doi:10.1080/07350015.2016.1247004
+
+        Examples
+        --------
+        >>> import comfrey as cf
+        >>> frame = {"study": [1, 1, 2, 2, 3, 3, 4, 4], "es": range(8), "vi": [0.02] * 8,
+        ...          "yi": [0.1, 0.2, 0.5, 0.7, -0.1, 0.1, 0.3, 0.6]}
+        >>> fit = cf.multilevel("yi", "vi", random="study/es", data=frame)
+        >>> robust = fit.robust("study")
+        >>> round(robust.se, 4), round(robust.df, 4)
+        (0.1369, 3.0)
         """
         state = self._state
         codes = codes_of(column(cluster, "cluster", state.data), "cluster", self.k)[0]
@@ -212,6 +227,16 @@ class MultilevelFit(Result):
             Its place in that field, or its name in `sigma2_names`, `tau2_names` or `rho_names`.
         level : float, optional
             Level of the interval; the fit's own if not given.
+
+        Examples
+        --------
+        >>> import comfrey as cf
+        >>> frame = {"study": [1, 1, 2, 2, 3, 3, 4, 4], "es": range(8), "vi": [0.02] * 8,
+        ...          "yi": [0.1, 0.2, 0.5, 0.7, -0.1, 0.1, 0.3, 0.6]}
+        >>> fit = cf.multilevel("yi", "vi", random="study/es", data=frame)
+        >>> low, high = fit.profile_interval("sigma2", "study")
+        >>> round(low, 4), round(high, 4)
+        (0.0, 0.643)
         """
         level = check_level(self.level if level is None else level)
         known = [item for item in self._state.parameters if item.kind == parameter]
@@ -238,6 +263,31 @@ class MultilevelFit(Result):
         level = check_level(self.level if level is None else level)
         problem = self._state.problem
         return predicted_effects(problem, problem.cells(self._state.found.x), level)
+
+    def leave_one_out(self, cluster: Any) -> pd.DataFrame:
+        """Refit without each cluster in turn.
+
+        Parameters
+        ----------
+        cluster : array (k,) or column name
+            What is left out together; a column with one label per effect leaves out one effect at a time.
+
+        Returns
+        -------
+        DataFrame
+            left_out k estimate se ci_low ci_high p_value (of the first coefficient), cook_distance (of all), and each
+            variance and correlation. A row without a fit is NaN, and ``.attrs["notes"]`` says why.
+        """
+        state = self._state
+        groups = codes_of(column(cluster, "cluster", state.data), "cluster", self.k)
+        if len(groups[1]) < 2:
+            raise NotEstimableError("All effects are in one cluster: nothing is left without it.")
+
+        def read(problem: Problem, x: Floats) -> dict[str, float]:
+            values = {k: iter(v) for k, v in read_parameters(problem, x, problem.cells(x), state.parameters)[0].items()}
+            return {f"{item.kind} {item.name}": next(values[item.kind]) for item in state.parameters}
+
+        return leave_one_out(state.problem, state.design, state.y, state.found, groups, read, state.options)
 
     def predict(self, new_data: Any = None, level: float | None = None) -> pd.DataFrame:
         """Mean effects with confidence and prediction intervals.

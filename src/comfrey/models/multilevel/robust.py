@@ -279,6 +279,8 @@ def robust_fit(
             "p_value": 2 * stats.t.sf(np.abs(statistic), df), "ci_low": beta - reach, "ci_high": beta + reach,
         }
     )  # fmt: skip
+    if np.any(se == 0):
+        notes = (*notes, "A standard error is zero: the scores of all clusters agree, and there is no test.")
     if np.any(df < 4):
         notes = (*notes, "Below 4 degrees of freedom the p-values are rough: use a smaller significance level.")
     first = {name: float(table[name].iloc[0]) for name in table.columns if name != "term"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,21 @@ class SamplingCovariance:
         """Multiply the matrix by a number."""
         blocks = tuple((rows, matrices * factor) for rows, matrices in self.blocks)
         return SamplingCovariance(self.variances * factor, blocks)
+
+    def part(self, rows: Ints) -> SamplingCovariance:
+        """Covariance of some rows, in their new order of places."""
+        place = np.full(len(self), -1, dtype=np.intp)
+        place[rows] = np.arange(rows.size)
+        found: list[tuple[Ints, Floats]] = []
+        for index, matrices in self.blocks:
+            moved = place[index]
+            whole = np.all(moved >= 0, axis=1)
+            if whole.any():
+                found.append((moved[whole], matrices[whole]))
+            for i in np.flatnonzero(~whole & (np.sum(moved >= 0, axis=1) > 1)):
+                keep = np.flatnonzero(moved[i] >= 0)
+                found.append((moved[i][keep][None, :], matrices[i][np.ix_(keep, keep)][None]))
+        return SamplingCovariance(self.variances[rows], tuple(found))
 
     def rotation(self) -> tuple[Floats, tuple[tuple[Ints, Floats], ...]]:
         """Eigenvalues (k,) and eigenvectors (per stack of blocks): V = Q diag(values) Q'."""
@@ -181,7 +197,7 @@ def sampling_covariance(
         index = np.arange(rows.shape[1])
         matrices[:, index, index] = variances[rows]
         blocks.append((rows, matrices))
-    _check_definite(blocks, "rho", "a smaller correlation keeps every cluster's matrix positive definite")
+    _check_definite(blocks, "rho", "A smaller correlation keeps the matrix of every cluster positive definite.")
     return SamplingCovariance(variances, _without_zero(blocks))
 
 
@@ -217,9 +233,9 @@ def _correlations(rho: Any, outcome: Any, data: Any, k: int) -> tuple[Floats, In
     if outcome is None or np.ndim(rho) == 0:
         if np.ndim(rho) != 0:
             raise InputError("outcome", found=None, expected="the outcome of each effect, since `rho` is a table")
-        value = float(rho)
+        value = float(rho) if isinstance(rho, (int, float, np.number)) else math.nan
         if not -1 < value < 1:
-            raise InputError("rho", found=rho, expected="a correlation between -1 and 1")
+            raise InputError("rho", found=repr(rho), expected="a correlation between -1 and 1")
         return np.array([[value]]), np.zeros(k, dtype=np.intp)
     labels = column(outcome, "outcome", data)
     codes, names = codes_of(labels, "outcome", k)
@@ -247,21 +263,24 @@ def _from_sparse(matrix: Any) -> SamplingCovariance:
     row, col, value = entries.row, entries.col, np.asarray(entries.data, dtype=float)
     bad = np.flatnonzero(~np.isfinite(value))
     if bad.size:
-        place = f"{row[bad[0]]}, column {col[bad[0]]}"
-        raise InputError(name, found=float(value[bad[0]]), expected="a finite number", row=place)
+        where = f"{row[bad[0]]}, column {col[bad[0]]}"
+        raise InputError(name, found=float(value[bad[0]]), expected="a finite number", row=where)
     k = matrix.shape[0]
     variances = _variances(np.asarray(entries.diagonal(), dtype=float), name)
-    pattern = sparse.coo_array((np.ones(value.size), (row, col)), shape=(k, k))
     keep = value != 0
     row, col, value = row[keep], col[keep], value[keep]
     pattern = sparse.coo_array((np.ones(value.size), (row, col)), shape=(k, k))
     codes = combine([np.asarray(connected_components(pattern, directed=False)[1], dtype=np.intp)])
-    csr = sparse.csr_array((value, (row, col)), shape=(k, k))
+    place, set_of, size_of = np.empty(k, dtype=np.intp), np.empty(k, dtype=np.intp), np.bincount(codes)[codes]
     blocks = []
     for rows in batches(codes):
-        if rows.shape[1] == 1:
+        m, n = rows.shape
+        if n == 1:
             continue
-        matrices = np.stack([csr[block][:, block].toarray() for block in rows])
+        place[rows], set_of[rows] = np.arange(n), np.arange(m)[:, None]
+        inside = size_of[row] == n
+        matrices = np.zeros((m, n, n))
+        matrices[set_of[row[inside]], place[row[inside]], place[col[inside]]] = value[inside]
         swapped = matrices.swapaxes(1, 2)
         if not np.allclose(matrices, swapped, rtol=1e-8, atol=1e-10 * float(np.abs(matrices).max())):
             raise InputError(name, found="a matrix that differs from its transpose", expected="a symmetric matrix")

@@ -13,7 +13,7 @@ from comfrey.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LOG_MEASURES", "league"]
+__all__ = ["LOG_MEASURES", "direct_cells", "league", "network_cells"]
 
 LOG_MEASURES = frozenset({"OR", "RR", "IRR", "ROM", "HR"})
 
@@ -29,7 +29,7 @@ def _ordered(net: Any, order: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _direct_cells(net: Any) -> dict[tuple[str, str], tuple[float, float, float]]:
+def direct_cells(net: Any) -> dict[tuple[str, str], tuple[float, float, float]]:
     """Direct estimates with their limits, for both directions."""
     direct = net._direct
     half = stats.norm.ppf(0.5 * (1 + net.level)) * np.sqrt(direct.variance)
@@ -41,7 +41,7 @@ def _direct_cells(net: Any) -> dict[tuple[str, str], tuple[float, float, float]]
     return cells
 
 
-def _network_cells(net: Any) -> dict[tuple[str, str], tuple[float, float, float]]:
+def network_cells(net: Any) -> dict[tuple[str, str], tuple[float, float, float]]:
     pairs = net._pairs
     return {
         (a, b): (float(pairs.estimate[i, j]), float(pairs.ci_low[i, j]), float(pairs.ci_high[i, j]))
@@ -54,13 +54,13 @@ def _network_cells(net: Any) -> dict[tuple[str, str], tuple[float, float, float]
 def league(net: Any, upper: Any, digits: int, transform: bool | None, order: Sequence[str] | None) -> pd.DataFrame:
     """Make the table of :meth:`Network.league`."""
     names = _ordered(net, order)
-    below = _network_cells(net)
+    below = network_cells(net)
     if isinstance(upper, str):
         if upper not in {"direct", "network"}:
             raise InputError("upper", found=repr(upper), expected="'direct', 'network' or a network")
-        above = _direct_cells(net) if upper == "direct" else below
+        above = direct_cells(net) if upper == "direct" else below
     elif hasattr(upper, "_pairs"):
-        above = _network_cells(upper)
+        above = network_cells(upper)
     else:
         raise InputError("upper", found=type(upper).__name__, expected="'direct', 'network' or a network")
     ratio = net.measure in LOG_MEASURES if transform is None else transform
