@@ -11,7 +11,6 @@ import pandas as pd
 from comfrey.ledger._effects import two_by_two, two_rates
 from comfrey.ledger._entry import CLOSED, EXACT, ITERATIVE, Tolerance
 from comfrey.ledger._page import Page, open_page
-from comfrey.models.henmi_copas import henmi_copas
 from comfrey.models.location_scale import location_scale
 from comfrey.models.pooling import Pooled, pool
 from comfrey.models.stratified import mantel_haenszel, peto
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from comfrey.ledger._entry import Entry
 
-__all__ = ["BIAS_PAGES", "PAGES", "REGRESSION_PAGES", "STRATIFIED_PAGES"]
+__all__ = ["PAGES", "REGRESSION_PAGES", "STRATIFIED_PAGES"]
 
 _SETS = ("bcg_logrr", "stay_smd", "adherence_z", "expectancy", "co2_rom")
 _ITERATIVE = {"ML", "REML", "EB", "PM", "PMM"}
@@ -139,18 +138,6 @@ def _tables() -> Iterator[Entry]:
             yield page.entry(f"{measure}/ci", page.results[measure]["ci"], ends, call, CLOSED)
 
 
-def _henmi_copas(name: str) -> Iterator[Entry]:
-    page = open_page("small-study effects", name)
-    yi, vi = (np.array(page.data[column], dtype=float) for column in ("yi", "vi"))
-    fit, how = henmi_copas(yi, vi), "cf.henmi_copas(yi, vi)"
-    yield from page.entries("hc", fit, {"est": "estimate", "se": "se"}, how, CLOSED)
-    rule = Tolerance(1e-5, 0.0, "a quadrature within a root search on either side")
-    yield page.entry("hc/ci", page.results["hc"]["ci"], (fit.ci_low, fit.ci_high), f"({how}.ci_low, .ci_high)", rule)
-
-
 PAGES: tuple[Callable[[], Iterator[Entry]], ...] = tuple(partial(_pooled, name) for name in _SETS)
 REGRESSION_PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_regressions, _scales)
 STRATIFIED_PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_tables,)
-BIAS_PAGES: tuple[Callable[[], Iterator[Entry]], ...] = tuple(
-    partial(_henmi_copas, name) for name in ("bias_passive_smoking", "bias_magnesium")
-)

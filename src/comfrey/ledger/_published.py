@@ -16,6 +16,7 @@ from comfrey.models.henmi_copas import henmi_copas
 from comfrey.models.multilevel.fit import multilevel
 from comfrey.models.network import network
 from comfrey.models.pooling import pool
+from comfrey.models.small_study.selection import selection_model
 from comfrey.models.stratified import mantel_haenszel, peto
 
 if TYPE_CHECKING:
@@ -212,12 +213,17 @@ def _bcg_no_intercept(data: Data) -> dict[str, float]:
     return {"tau2": fit.tau2, "q": fit.q, "slope": fit.beta[0]}
 
 
+def _hackshaw1998_steps(data: Data) -> dict[str, float]:
+    fit = selection_model(pool(data["yi"], data["vi"]), steps=(0.05, 0.1, 0.5, 1))
+    return {f"delta_{place}": fit.delta[place - 1] for place in (2, 3, 4)}
+
+
 _CASES: dict[str, Callable[[Data], dict[str, float]]] = {
     function.__name__[1:]: function
     for function in (
         _berkey1995, _berkey1998, _henmi2010, _ishak2007, _konstantopoulos2011, _lipsey2001, _normand1999,
         _raudenbush1985, _vanhouwelingen1993, _vanhouwelingen2002, _viechtbauer2007a, _viechtbauer2007b,
-        _yusuf1985, _senn2013, _hasselblad1998, _bcg_twelve_digits, _bcg_no_intercept,
+        _yusuf1985, _senn2013, _hasselblad1998, _bcg_twelve_digits, _bcg_no_intercept, _hackshaw1998_steps,
     )
 }  # fmt: skip
 

@@ -36,7 +36,7 @@ _PAGES = {
     "network": ("comfrey.ledger._network", "PAGES"),
     "components": ("comfrey.ledger._network", "COMPONENT_PAGES"),
     "diagnostics": ("comfrey.ledger._diagnostics", "PAGES"),
-    "small-study effects": ("comfrey.ledger._pooling", "BIAS_PAGES"),
+    "small-study effects": ("comfrey.ledger._small_study", "PAGES"),
 }
 
 #: The parts of the ledger, in the order in which they run.
