@@ -135,16 +135,15 @@ def moments(data: Observed, tau2: Array) -> Moments:
     if wide:
         return _moments_wide(y, v, tau2)
     w = 1.0 / (v + tau2[:, None])
-    w2 = w * w
-    s1, s2 = w.sum(axis=1), w2.sum(axis=1)
+    s1, s2 = w.sum(axis=1), np.einsum("gk,gk->g", w, w)
     if basis is None:
         residual = y - (w @ y / s1)[:, None]
         u = w * residual
-        wu = w * u
-        share = s2 / s1
-        yppp = np.einsum("gk,gk->g", wu, u) - wu.sum(axis=1) ** 2 / s1
-        trace, trace2 = s1 - share, s2 - 2.0 * np.einsum("gk,gk->g", w2, w) / s1 + share * share
+        share, along = s2 / s1, np.einsum("gk,gk->g", w, u)
+        yppp = np.einsum("gk,gk,gk->g", w, u, u) - along * along / s1
+        trace, trace2 = s1 - share, s2 - 2.0 * np.einsum("gk,gk,gk->g", w, w, w) / s1 + share * share
     else:
+        w2 = w * w
         products = (basis[:, :, None] * basis[:, None, :]).reshape(k, p * p)
         a1, a2, a3 = ((weight @ products).reshape(-1, p, p) for weight in (w, w2, w2 * w))
         inverse = np.linalg.inv(a1)
