@@ -21,14 +21,14 @@ def read(name):
 
 
 @pytest.fixture(scope="session")
-def bcg():
+def bcg_trials():
     return read("escalc_2x2_bcg")
 
 
 @pytest.fixture(scope="session")
-def sizes(bcg):
-    a, b, c, d = (np.array(bcg[name]) for name in ("ai", "bi", "ci", "di"))
-    return cf.effect_sizes("RR", events_1=a, total_1=a + b, events_2=c, total_2=c + d, study=bcg["study"])
+def sizes(bcg_trials):
+    a, b, c, d = (np.array(bcg_trials[name]) for name in ("ai", "bi", "ci", "di"))
+    return cf.effect_sizes("RR", events_1=a, total_1=a + b, events_2=c, total_2=c + d, study=bcg_trials["study"])
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +37,8 @@ def fit(sizes):
 
 
 @pytest.fixture(scope="session")
-def regression(sizes, bcg):
-    return cf.pool(sizes, moderators="ablat", data=bcg)
+def regression(sizes, bcg_trials):
+    return cf.pool(sizes, moderators="ablat", data=bcg_trials)
 
 
 @pytest.fixture(scope="session")
