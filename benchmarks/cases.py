@@ -148,7 +148,7 @@ CASES = [
          python={"PyMARE": "REML().fit_dataset(Dataset(yi.reshape(-1, 10).T, vi.reshape(-1, 10).T)).summary()"},
          at_least={"metafor": 5000, "NumPy pass": 1 / 15}, note="R fits 200 of the sets"),
     Case("levels_300", "three levels, 300 effects", _levels(300), three_level, THREE),
-    Case("levels_1000", "three levels, 1,000 effects", _levels(1000), three_level, THREE, stock=False,
+    Case("levels_1000", "three levels, 1,000 effects", _levels(1000), three_level, THREE,
          at_least={"metafor": 2000}),
     Case("levels_100000", "three levels, 100,000 effects", _levels(100_000), three_level, within=3.0),
     Case("leave_100", "leave-one-out, k = 100", _studies(100), leave_one_out, "leave1out(fit)",

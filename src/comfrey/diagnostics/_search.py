@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "tau2_of_subsets"]
 
-_RATIO = 1.25
+_RATIO = 1.65  # from one point of the scan to the next, in min(v) + tau2
 _POINTS = 400
 _ROUNDS = 6
 _STEPS = 200
@@ -129,6 +129,12 @@ def _score(m: Moments, restricted: bool) -> Array:
     return m.ypp - (m.trace if restricted else m.sum_w)
 
 
+def _ratio(m: Moments, restricted: bool) -> Array:
+    """``tr P / y'PPy`` (or ``tr W`` in its place): nearly straight in tau2, and one at a root of the score."""
+    with np.errstate(divide="ignore"):
+        return np.asarray((m.trace if restricted else m.sum_w) / m.ypp, dtype=float)
+
+
 def _maximise(data: Observed, masks: Array, df: Array, restricted: bool) -> Found:
     count = masks.shape[0]
     low, high = float(data.v.min()), float(data.v.max())
@@ -145,7 +151,9 @@ def _maximise(data: Observed, masks: Array, df: Array, restricted: bool) -> Foun
     score = _score(found, restricted)
     at = np.nonzero((score[:, :-1] > 0) & (score[:, 1:] <= 0))
     rows, left = at[0], at[1]
-    roots = _climb(data, masks, restricted, rows, grid[left], grid[left + 1], score[at], score[rows, left + 1])
+    ratio_at = _ratio(found, restricted)
+    ends = ratio_at[at], ratio_at[rows, left + 1]
+    roots = _climb(data, masks, restricted, rows, grid[left], grid[left + 1], *ends)
     new_rows, new_roots, proved = _settle(data, masks, restricted, grid, found, max(0.0, high - 2.0 * low), rows, roots)
     rows, roots = np.concatenate((rows, new_rows)), np.concatenate((roots, new_roots))
     tau2[rows] = roots
@@ -164,11 +172,16 @@ def _likelihood(data: Observed, mask: Array, tau2: float, restricted: bool) -> f
 
 
 def _climb(
-    data: Observed, masks: Array, restricted: bool, rows: Rows, low: Array, high: Array, s_low: Array, s_high: Array
+    data: Observed, masks: Array, restricted: bool, rows: Rows, low: Array, high: Array, at_low: Array, at_high: Array
 ) -> Array:
-    """Roots of the scores in their brackets: Newton steps, held inside by bisection."""
+    """Roots of the scores in their brackets: Newton on ``tr P / y'PPy``, held inside by bisection.
+
+    `at_low` and `at_high` are its values at the ends, below and above one.
+    """
     low, high = low.copy(), high.copy()
-    tau2 = low + (high - low) * s_low / (s_low - s_high)
+    with np.errstate(invalid="ignore"):
+        tau2 = low + (high - low) * (1.0 - at_low) / (at_high - at_low)
+    tau2 = np.where((low < tau2) & (tau2 < high), tau2, 0.5 * (low + high))
     active = np.arange(rows.size)
     for _ in range(_STEPS):
         if active.size == 0:
@@ -178,12 +191,15 @@ def _climb(
         score = _score(m, restricted)
         low[active] = np.where(score > 0, now, low[active])
         high[active] = np.where(score > 0, high[active], now)
-        fall = 2.0 * m.yppp - (m.trace2 if restricted else m.sum_w2)
+        b, b2 = (m.trace, m.trace2) if restricted else (m.sum_w, m.sum_w2)
+        rise = 2.0 * b * m.yppp - b2 * m.ypp
         with np.errstate(invalid="ignore", divide="ignore"):
-            new = np.where(fall > 0, now + score / fall, 0.5 * (low[active] + high[active]))
+            move = np.where(rise > 0, score * m.ypp / rise, np.inf)
+        near = move * move * b2 <= 1e-17 * now * b  # quadratic: the next step is below rounding
+        new = now + move
         inside = (low[active] < new) & (new < high[active])
-        done = (np.abs(new - now) <= 1e-14 * now) | (high[active] - low[active] <= 1e-14 * high[active]) | (score == 0)
-        new = np.where(inside, new, np.where(done, now, 0.5 * (low[active] + high[active])))
+        done = near | (high[active] - low[active] <= 1e-14 * high[active]) | (score == 0)
+        new = np.where(inside | near, new, np.where(done, now, 0.5 * (low[active] + high[active])))
         tau2[active] = new
         active = active[~done]
     wide = active[(high - low)[active] > 1e-9 * high[active]]
@@ -203,21 +219,21 @@ def _settle(
     known: Array,
 ) -> tuple[Rows, Array, np.ndarray[Any, np.dtype[np.bool_]]]:
     """Split stretches that could hide a maximum until none is left; give maxima that turn up, and what is proved."""
-    count, points = found.rss.shape
+    count = found.rss.shape[0]
     roots = np.full(count, np.nan)
     roots[known_rows] = known
-    rows = np.repeat(np.arange(count), points - 1)
+    before, after = Moments(*(item[:, :-1] for item in found)), Moments(*(item[:, 1:] for item in found))
+    rows, left = np.nonzero(_is_open(before, after, restricted) & (grid[:-1] < single_above))
     part = _Intervals(
         rows,
-        np.tile(grid[:-1], count),
-        np.tile(grid[1:], count),
-        Moments(*(item[:, :-1].ravel() for item in found)),
-        Moments(*(item[:, 1:].ravel() for item in found)),
+        grid[left],
+        grid[left + 1],
+        Moments(*(item[rows, left] for item in found)),
+        Moments(*(item[rows, left + 1] for item in found)),
     )
     extra_rows: list[Rows] = []
     extra: list[Array] = []
     for _ in range(_ROUNDS):
-        part = _open(part, restricted, single_above)
         if part.rows.size == 0:
             return _joined(extra_rows, np.intp), _joined(extra, float), np.ones(count, dtype=bool)
         inner = _cut(part.start, part.end, roots[part.rows])
@@ -231,9 +247,9 @@ def _settle(
         outer = (score[:, 0] > 0) & (score[:, -1] <= 0)  # that root is known already
         i, j = np.nonzero(rising & (rising.sum(axis=1) > outer)[:, None])
         if i.size:
-            root = _climb(
-                data, masks, restricted, part.rows[i], ends[i, j], ends[i, j + 1], score[i, j], score[i, j + 1]
-            )
+            ratio = _ratio(Moments(*columns), restricted)
+            bracket = ends[i, j], ends[i, j + 1], ratio[i, j], ratio[i, j + 1]
+            root = _climb(data, masks, restricted, part.rows[i], *bracket)
             extra_rows.append(part.rows[i])
             extra.append(root)
         rows = np.repeat(part.rows, 4)
@@ -244,7 +260,7 @@ def _settle(
             Moments(*(item[:, :-1].ravel() for item in columns)),
             Moments(*(item[:, 1:].ravel() for item in columns)),
         )
-    part = _open(part, restricted, single_above)
+        part = _open(part, restricted, single_above)
     proved = np.ones(count, dtype=bool)
     proved[part.rows] = False
     return _joined(extra_rows, np.intp), _joined(extra, float), proved
@@ -257,10 +273,7 @@ def _joined(parts: list[Any], kind: Any) -> Any:
 def _open(part: _Intervals, restricted: bool, single_above: float) -> _Intervals:
     """Only the stretches that may hold a maximum not yet known."""
     before, after = part.before, part.after
-    b0, b1 = (before.trace, after.trace) if restricted else (before.sum_w, after.sum_w)
-    c0, c1 = (before.trace2, after.trace2) if restricted else (before.sum_w2, after.sum_w2)
-    settled = (before.ypp < b1) | (after.ypp > b0) | (c0 < 2.0 * after.yppp) | (c1 > 2.0 * before.yppp)
-    keep = ~(settled | (part.start >= single_above))
+    keep = _is_open(before, after, restricted) & (part.start < single_above)
     return _Intervals(
         part.rows[keep],
         part.start[keep],
@@ -268,6 +281,15 @@ def _open(part: _Intervals, restricted: bool, single_above: float) -> _Intervals
         Moments(*(item[keep] for item in before)),
         Moments(*(item[keep] for item in after)),
     )
+
+
+def _is_open(before: Moments, after: Moments, restricted: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether none of the rules of :mod:`comfrey.models._maximum` settles a stretch with these moments at its ends."""
+    b0, b1 = (before.trace, after.trace) if restricted else (before.sum_w, after.sum_w)
+    c0, c1 = (before.trace2, after.trace2) if restricted else (before.sum_w2, after.sum_w2)
+    settled = (before.ypp < b1) | (after.ypp > b0) | (c0 < 2.0 * after.yppp) | (c1 > 2.0 * before.yppp)
+    settled |= 2.0 * after.yppp * b0 > c0 * after.ypp
+    return ~settled
 
 
 def _cut(start: Array, end: Array, root: Array) -> Array:

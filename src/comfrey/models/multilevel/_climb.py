@@ -121,7 +121,9 @@ def _higher_place(problem: Problem, best: Found) -> Floats | None:
             fixed[start + i] = True
             moved = best.x.copy()
             moved[start + i] = value
-            found = maximise(problem, moved, lower, upper, fixed=fixed, tolerance=1e-2, limit=20)
+            found = maximise(
+                problem, moved, lower, upper, fixed=fixed, tolerance=1e-2, limit=20, above=best.value + HIGHER
+            )
             if found.value > best.value + HIGHER:
                 return found.x
         start += part.size

@@ -119,13 +119,16 @@ def maximise(
     tolerance: float = 1e-9,
     limit: int = 100,
     known: Found | None = None,
+    above: float | None = None,
 ) -> Found:
     """Climb to a maximum of `function` (value, gradient) inside a box, with some coordinates held fixed if asked.
 
     Each step is a Newton step on the coordinates that may move, with a curvature forced to be negative definite, at
     most `LONGEST` long, and shortened until the value rises (Armijo's rule on the projected path).
 
-    A climb that comes close to a `known` maximum, and no higher, ends there: it has nothing new to find.
+    A climb that comes close to a `known` maximum, and no higher, ends there: it has nothing new to find. A climb that
+    is to get `above` a value ends where the likelihood is concave and four times the rise that its slope and
+    curvature promise would not do.
 
     Bertsekas DP (1982). SIAM J Control Optim 20:221-246. doi:10.1137/0320018
     """
@@ -138,6 +141,8 @@ def maximise(
     distance, steps, still = np.inf, 0, 0
     free = ~held
     for _ in range(limit):
+        if known and _arrived(x, value, known):
+            break
         steps += 1
         free = ~held & ~((x <= lower) & (gradient <= 0)) & ~((x >= upper) & (gradient >= 0))
         if not free.any():
@@ -148,7 +153,9 @@ def maximise(
         if bend is not None:
             way = np.zeros_like(x)
             way[free] = bend
-        if distance <= tolerance or still >= PATIENCE or (known and _arrived(x, value, known)):
+        if distance <= tolerance or still >= PATIENCE:
+            break
+        if above is not None and bend is None and value + 2.0 * distance**2 < above:
             break
         longest = float(np.abs(step).max())
         if longest > LONGEST:
