@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -33,16 +32,6 @@ def test_help_loads_no_heavy_library_and_names_every_command():
     assert "LOADED []" in ended.stdout
     for command in ("check", "build", "new", "schema"):
         assert command in ended.stdout
-
-
-def test_help_is_there_in_half_a_second_at_best_of_three():
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert comfrey("--help").returncode == 0
-        times.append(time.perf_counter() - start)
-    # The promise is half a second; a loaded machine gets twice that before it fails.
-    assert min(times) < 1.0
 
 
 def test_no_command_shows_the_help():

@@ -21,14 +21,14 @@ def read(name):
 
 
 @pytest.fixture(scope="session")
-def bcg():
+def trials():
     return read("escalc_2x2_bcg")
 
 
 @pytest.fixture(scope="session")
-def sizes(bcg):
-    a, b, c, d = (np.array(bcg[name]) for name in ("ai", "bi", "ci", "di"))
-    return cf.effect_sizes("RR", events_1=a, total_1=a + b, events_2=c, total_2=c + d, study=bcg["study"])
+def sizes(trials):
+    a, b, c, d = (np.array(trials[name]) for name in ("ai", "bi", "ci", "di"))
+    return cf.effect_sizes("RR", events_1=a, total_1=a + b, events_2=c, total_2=c + d, study=trials["study"])
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +37,8 @@ def fit(sizes):
 
 
 @pytest.fixture(scope="session")
-def regression(sizes, bcg):
-    return cf.pool(sizes, moderators="ablat", data=bcg)
+def regression(sizes, trials):
+    return cf.pool(sizes, moderators="ablat", data=trials)
 
 
 @pytest.fixture(scope="session")

@@ -180,8 +180,8 @@ def test_double_arcsine_is_read_with_each_study_s_own_number(drawing):
     assert_allclose(corners(seen.all("_diamond")[0])[1], 100 * fit.reading.estimate)
 
 
-def test_subgroups_have_diamonds_and_a_test(sizes, bcg, drawing):
-    groups = cf.subgroups(sizes, groups=bcg["alloc"])
+def test_subgroups_have_diamonds_and_a_test(sizes, trials, drawing):
+    groups = cf.subgroups(sizes, groups=trials["alloc"])
     seen = drawing(forest_plot(groups))
     drawn = [corners(patch) for patch in seen.all("_diamond")]
     expected = [*groups.fits.values(), groups.overall]
@@ -195,10 +195,10 @@ def test_subgroups_have_diamonds_and_a_test(sizes, bcg, drawing):
     assert_allclose(shares.sum(), 100)
 
 
-def test_groups_given_with_a_fit_are_pooled_as_the_fit_was(sizes, bcg):
+def test_groups_given_with_a_fit_are_pooled_as_the_fit_was(sizes, trials):
     fit = cf.pool(sizes, method="DL", test="z")
-    same = cf.subgroups(sizes, groups=bcg["alloc"], method="DL", test="z")
-    pd.testing.assert_frame_equal(forest_table(fit, subgroups=bcg["alloc"]), forest_table(same))
+    same = cf.subgroups(sizes, groups=trials["alloc"], method="DL", test="z")
+    pd.testing.assert_frame_equal(forest_table(fit, subgroups=trials["alloc"]), forest_table(same))
     pd.testing.assert_frame_equal(forest_table(fit, subgroups=same), forest_table(same))
 
 
@@ -234,7 +234,7 @@ def test_new_studies_have_a_shape_and_a_word(fit, drawing):
     assert not np.allclose(new, old)
 
 
-def test_mantel_haenszel_peto_multilevel_and_count_models_are_drawn(bcg, sizes, schools, drawing):
+def test_mantel_haenszel_peto_multilevel_and_count_models_are_drawn(trials, sizes, schools, drawing):
     columns = dict(sizes.inputs)
     for model in (cf.mantel_haenszel("RR", **columns), cf.peto(**columns)):
         seen = drawing(forest_plot(model))

@@ -1,5 +1,6 @@
 """Funnel, bubble, radial, drapery and profile plots, and what they share: points and curves are those of the fit."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -59,13 +60,13 @@ def test_funnel_table_and_names(fit, drawing):
         figures.funnel_plot(fit, labels=["nobody"])
 
 
-def test_bubbles_line_and_bands(regression, bcg, drawing):
+def test_bubbles_line_and_bands(regression, trials, drawing):
     table = figures.bubble_table(regression, points=21)
     seen = drawing(figures.bubble_plot(regression, points=21))
     bubbles = seen.one("_studies")
-    assert_allclose(offsets(bubbles), np.column_stack((bcg["ablat"], regression.yi)))
+    assert_allclose(offsets(bubbles), np.column_stack((trials["ablat"], regression.yi)))
     assert_allclose(bubbles.get_sizes() / bubbles.get_sizes().sum(), regression.weights / 100)
-    grid = np.linspace(min(bcg["ablat"]), max(bcg["ablat"]), 21)
+    grid = np.linspace(min(trials["ablat"]), max(trials["ablat"]), 21)
     expected = regression.predict({"ablat": grid})
     line = seen.one("_line")
     assert_allclose(line.get_xdata(), grid)
@@ -77,36 +78,36 @@ def test_bubbles_line_and_bands(regression, bcg, drawing):
     assert_allclose(band[:, 1].min(), expected["ci_low"].min())
 
 
-def test_bubbles_of_groups_and_of_several_moderators(sizes, bcg, drawing):
-    fit = cf.pool(sizes, moderators="ablat + C(alloc)", data=bcg)
+def test_bubbles_of_groups_and_of_several_moderators(sizes, trials, drawing):
+    fit = cf.pool(sizes, moderators="ablat + C(alloc)", data=trials)
     with pytest.raises(cf.InputError, match="moderator"):
         figures.bubble_plot(fit)
     with pytest.raises(cf.InputError, match="data"):
         figures.bubble_plot(fit, "ablat")
-    seen = drawing(figures.bubble_plot(fit, "alloc", data=bcg))
-    mean = fit.predict({"ablat": [np.mean(bcg["ablat"])] * 3, "alloc": ["alternate", "random", "systematic"]})
+    seen = drawing(figures.bubble_plot(fit, "alloc", data=trials))
+    mean = fit.predict({"ablat": [np.mean(trials["ablat"])] * 3, "alloc": ["alternate", "random", "systematic"]})
     for i in range(3):
         assert_allclose(seen.one(f"_mean {i}").get_ydata(), mean["estimate"].iloc[i])
         assert_allclose(seen.one(f"_confidence {i}").get_ydata(), mean[["ci_low", "ci_high"]].iloc[i])
-    table = figures.bubble_table(fit, "ablat", data=bcg, at={"alloc": "systematic"}, points=5)
+    table = figures.bubble_table(fit, "ablat", data=trials, at={"alloc": "systematic"}, points=5)
     held = fit.predict({"ablat": np.linspace(13, 55, 5), "alloc": ["systematic"] * 5})
     assert_allclose(table[table["kind"] == "line"]["estimate"], held["estimate"])
     with pytest.raises(cf.InputError, match="at"):
-        figures.bubble_plot(fit, "ablat", data=bcg, at={"year": 3})
+        figures.bubble_plot(fit, "ablat", data=trials, at={"year": 3})
 
 
-def test_bubbles_of_a_spline_need_the_data(sizes, bcg):
-    fit = cf.pool(sizes, moderators="poly(ablat, 2)", data=bcg)
-    table = figures.bubble_table(fit, data=bcg, points=7)
+def test_bubbles_of_a_spline_need_the_data(sizes, trials):
+    fit = cf.pool(sizes, moderators="poly(ablat, 2)", data=trials)
+    table = figures.bubble_table(fit, data=trials, points=7)
     line = table[table["kind"] == "line"]
     assert_allclose(line["estimate"], fit.predict({"ablat": np.linspace(13, 55, 7)})["estimate"])
 
 
-def test_bubbles_leave_out_what_the_fit_left_out(bcg, sizes, drawing):
-    latitude = [None, *map(float, bcg["ablat"][1:])]
+def test_bubbles_leave_out_what_the_fit_left_out(trials, sizes, drawing):
+    latitude = [None, *map(float, trials["ablat"][1:])]
     fit = cf.pool(sizes, moderators="ablat", data={"ablat": latitude})
     seen = drawing(figures.bubble_plot(fit, data={"ablat": latitude}))
-    assert_allclose(offsets(seen.one("_studies"))[:, 0], bcg["ablat"][1:])
+    assert_allclose(offsets(seen.one("_studies"))[:, 0], trials["ablat"][1:])
 
 
 def test_radial_points_line_and_interval(fit, drawing):
@@ -260,7 +261,14 @@ def test_same_bytes_each_time(fit, regression):
 
 
 def test_every_name_of_the_room_loads():
+    assert sorted(figures._DOOR) == sorted(figures.__all__)
     assert all(getattr(figures, name) is not None for name in figures.__all__)
     assert cf.figures is figures
     with pytest.raises(AttributeError):
         figures.pie_chart  # noqa: B018
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(figures.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert {alias.name: node.module for node in block.body for alias in node.names} == figures._DOOR

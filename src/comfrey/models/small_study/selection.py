@@ -233,7 +233,10 @@ def _fitted(
     without = plain.log_likelihood - shift
     log_likelihood = peak.value - shift
     d = weights.null.size
-    lrt = max(0.0, 2.0 * (log_likelihood - without))
+    lrt = 2.0 * (log_likelihood - without)
+    # two likelihoods that agree to the last digits are the same: the model without selection is the maximum
+    if lrt < 1e-12 * max(1.0, abs(log_likelihood)):
+        lrt = 0.0
     delta, delta_se = _deltas(weights, theta[start:], covariance[start:, start:])
     notes += _boundary_notes(peak, p, held, weights)
     for value_there, there in peak.others:
