@@ -137,7 +137,9 @@ def _network(n, m, three_arms=0.2):
 
 
 CASES = [
-    Case("fit_10", "REML with Hartung-Knapp, ten BCG trials", data.ten, pool, REML, python=BOTH,
+    Case("fit_10", "REML with Hartung-Knapp, k = 10", _studies(10), pool, REML, python=BOTH,
+         at_least={"metafor": 30, "PyMetaAnalysis": 10}),
+    Case("fit_bcg", "REML with Hartung-Knapp, ten BCG trials", data.ten, pool, REML, python=BOTH,
          at_least={"metafor": 30, "PyMetaAnalysis": 10}),
     Case("fit_2000", "REML with Hartung-Knapp, k = 2,000", _studies(2000), pool, REML, python=BOTH,
          at_least={"metafor": 5000}),

@@ -119,7 +119,7 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
         covariance = covariance * factor
     elif test == "hk-adhoc":
         covariance = covariance * max(1.0, factor)
-    at_zero = moments_at(data, 0.0)
+    at_zero = found.at_zero or moments_at(data, 0.0)
     q, typical = float(at_zero.rss), df / float(at_zero.trace)
     if method == "EE":
         h2 = q / df

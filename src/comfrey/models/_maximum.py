@@ -94,12 +94,11 @@ def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificat
     >>> round(tau2, 9), certificate.global_maximum
     (7.0, True)
     """
-    tau2, certificate, _ = maximise_with_moments(data, restricted)
-    return tau2, certificate
+    return maximise_with_moments(data, restricted)[:2]
 
 
-def maximise_with_moments(data: Observed, restricted: bool) -> tuple[float, Certificate, Moments]:
-    """Maximise as :func:`maximise` does, and give the moments at the maximum too."""
+def maximise_with_moments(data: Observed, restricted: bool) -> tuple[float, Certificate, Moments, Moments]:
+    """Maximise as :func:`maximise` does, and give the moments at the maximum and at zero too."""
     low, high = float(data.v.min()), float(data.v.max())
     bound = _bound(data, low, high)
     start = moments_at(data, 0.0)
@@ -117,7 +116,7 @@ def maximise_with_moments(data: Observed, restricted: bool) -> tuple[float, Cert
         best = max(maxima, key=lambda tau2: log_likelihood(data, tau2, restricted))
     last = start if best == 0.0 else moments_at(data, best)
     gradient = 0.5 * (best or low) * float(last.ypp - _falling(last, restricted))
-    return best, Certificate(True, steps, gradient, best == 0.0, len(maxima), settled), last
+    return best, Certificate(True, steps, gradient, best == 0.0, len(maxima), settled), last, start
 
 
 def _falling(m: Moments, restricted: bool) -> Array:
@@ -131,7 +130,7 @@ def _bound(data: Observed, low: float, high: float) -> float:
     From ``y'PPy <= RSS/(min v + t)^2`` and ``tr P >= (k-p)/(max v + t)``.
     """
     y, basis = data.y, data.basis
-    residual = y - y.mean() if basis is None else y - basis @ (basis.T @ y)
+    residual = y - float(y.sum()) / y.size if basis is None else y - basis @ (basis.T @ y)
     ratio = float(residual @ residual) / (data.k - data.p)
     if ratio == 0.0:
         return 0.0

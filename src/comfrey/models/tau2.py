@@ -13,6 +13,7 @@ standard errors are in Viechtbauer 2005 (doi:10.3102/10769986030003261).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy import special
 
 from comfrey.models._equation import solve_q
 from comfrey.models._maximum import Certificate, maximise_with_moments
-from comfrey.models._profile import Observed, moments_at
+from comfrey.models._profile import Moments, Observed, moments_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,11 +35,15 @@ _CLOSED = Certificate(True, 0, 0.0, False, 1, True)
 
 
 class Tau2(NamedTuple):
-    """An estimate of tau2, its standard error (not-a-number where there is none), and how the search ended."""
+    """An estimate of tau2, its standard error (not-a-number where there is none), and how the search ended.
+
+    `at_zero` are the moments at tau2 = 0, where the search has them.
+    """
 
     tau2: float
     se: float
     certificate: Certificate
+    at_zero: Moments | None = None
 
 
 def _closed(raw: float, se: float) -> Tau2:
@@ -132,8 +137,8 @@ def _sidik_jonkman(data: Observed) -> Tau2:
 
 
 def _likelihood(data: Observed, restricted: bool) -> Tau2:
-    tau2, certificate, m = maximise_with_moments(data, restricted)
-    return Tau2(tau2, float(np.sqrt(2.0 / (m.trace2 if restricted else m.sum_w2))), certificate)
+    tau2, certificate, m, at_zero = maximise_with_moments(data, restricted)
+    return Tau2(tau2, math.sqrt(2.0 / float(m.trace2 if restricted else m.sum_w2)), certificate, at_zero)
 
 
 def _reml(data: Observed) -> Tau2:
