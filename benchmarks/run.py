@@ -166,6 +166,7 @@ def main():
         others(cases, found, versions, words, full=chosen.full)
     machine = f"{processor()}, {os.cpu_count()} cores, {platform.system()}; load {load[0]:.1f} before the run and " \
               f"{os.getloadavg()[0]:.1f} after it; the run took {(time.time() - start) / 60:.0f} minutes"  # fmt: skip
+    (DATA / "times.json").write_text(json.dumps({"times": found, "versions": versions}, indent=1), encoding="utf-8")
     text = markdown(cases, found, memory, versions, machine, words, full=chosen.full)
     if chosen.only or chosen.alone:
         print(text)
