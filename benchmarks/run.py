@@ -1,7 +1,7 @@
 """Times Comfrey beside other programs in one run, and writes docs/benchmarks.md.
 
-make benchmarks                     about ten minutes
-python benchmarks/run.py --full     also what takes R minutes (about half an hour)
+make benchmarks                     five to ten minutes
+python benchmarks/run.py --full     also what takes R minutes (some minutes more)
 python benchmarks/run.py --only fit_10 many      some cases, printed and not written
 """
 
