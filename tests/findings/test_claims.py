@@ -59,12 +59,12 @@ def test_the_verdict_says_where_the_intervals_lie(results, given, begins):
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        ({"favours_treatment": 1}, "the only trial favours it"),
-        ({"no_clear_difference": 1}, "the only trial does not favour it"),
-        ({"favours_treatment": 2, "favours_comparator": 1}, "two of 3 trials favour it"),
-        ({"favours_treatment": 1, "no_clear_difference": 1}, "one of 2 trials favours it"),
-        ({"no_clear_difference": 2}, "none of 2 trials favours it"),
-        ({"favours_treatment": 1, "not_reported": 3}, "the only trial favours it"),
+        ({"favours_treatment": 1}, "the only trial whose result could be read favours it"),
+        ({"no_clear_difference": 1}, "the only trial whose result could be read does not favour it"),
+        ({"favours_treatment": 2, "favours_comparator": 1}, "two of 3 trials whose result could be read favour it"),
+        ({"favours_treatment": 1, "no_clear_difference": 1}, "one of 2 trials whose result could be read favours it"),
+        ({"no_clear_difference": 2}, "none of 2 trials whose result could be read favours it"),
+        ({"favours_treatment": 1, "not_reported": 3}, "the only trial whose result could be read favours it"),
         ({"not_reported": 2}, "no result could be read"),
     ],
 )

@@ -53,12 +53,12 @@ def category_bars(
     for row, (finding, label) in enumerate(zip(findings, labels, strict=True)):
         y = -row
         result = finding.result
-        tail = words.counted(finding.k, "study", "studies") + f", {words.count(finding.n or 0)} people"
+        tail = words.studies(finding) + f", {words.count(finding.n or 0)} people"
         number = words.of_finding(finding).replace("95% ", "") if result else "no eligible study"
         if narrow:
             muted: dict[str, Any] = {"va": "center", "transform": transform, "fontsize": 8.6, "color": COLOURS["muted"]}
             ax.text(0, y + 0.60, label, va="center", transform=transform, weight=600, fontsize=9.5)
-            ax.text(1, y + 0.60, words.counted(finding.k, "study", "studies") if finding.k else "", ha="right", **muted)
+            ax.text(1, y + 0.60, words.studies(finding) if finding.k else "", ha="right", **muted)
             ax.text(0, y + 0.36, number, **muted)
         else:
             ax.text(left, y, label, va="center", transform=transform)

@@ -88,7 +88,7 @@ def _interval(ax: Axes, finding: Finding, y: float, colour: str, limit: float) -
 
 
 def _words(ax: Axes, finding: Finding, label: str, y: float, *, narrow: bool, bold: bool) -> None:
-    studies = words.counted(finding.k, "study", "studies")
+    studies = words.studies(finding)
     people = f"{words.count(finding.n or 0)} people"
     number = words.of_finding(finding).replace("95% ", "") if finding.result else ""
     weight = 600 if bold else "normal"

@@ -126,11 +126,16 @@ def _headline(question: Associations, findings: Sequence[Finding]) -> str:
         total = sum(told.values())
         name, most = max(told.items(), key=lambda item: item[1])
         if total >= 4 and most / total >= 0.7 and name in {"higher", "lower"}:
-            said.append(f"{finding.label[:1].lower() + finding.label[1:]} ({name} in {most} of {total})")
+            silent = finding.k - total
+            rest = f", {words.spell(silent)} without a direction" if silent else ""
+            label = finding.label[:1].lower() + finding.label[1:]
+            said.append(f"{label} ({name} in {most} of {finding.k} studies{rest})")
     if not said:
         return f"No topic shows the same direction in most of its studies, {question.comparison}."
     pooled = sum(finding.role == "main" for finding in findings)
-    tail = f"{words.counted(pooled, 'effect')} could be pooled" if pooled else "no effect could be pooled"
+    tail = "no effect could be pooled"
+    if pooled:
+        tail = f"{words.spell(pooled)} {'result' if pooled == 1 else 'results'} could be pooled"
     begin = question.comparison[:1].upper() + question.comparison[1:]
     return f"{begin}, most studies agree on {words.listed(said[:3])}; {tail}."
 
@@ -150,10 +155,11 @@ def _direction(
     counts.update(_direction_of([row.direction for row in kept if row.study == study]) for study in studies)
     parts = [f"{words.spell(counts[name])} {_SAID[name]}" for name in DIRECTIONS if counts[name]]
     if kept:
+        head = f"{topic.label}, {topic.comparison or question.comparison}"
         of = f"of {words.counted(len(studies), 'study', 'studies')} ({words.counted(len(kept), 'result')})"
-        text = f"{topic.label}, {question.comparison}: {of}, {words.listed(parts)}."
+        text = f"{head}: {of}, {words.listed(parts)}."
         if len(studies) == 1:
-            text = f"{topic.label}, {question.comparison}: {parts[0].split(' ', 1)[1]} in the only study."
+            text = f"{head}: {parts[0].split(' ', 1)[1]} in the only study."
     else:
         text = f"{topic.label}: no primary result; {words.counted(len(excluded), 'row')} quoted or left out."
     return Finding(

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from comfrey.review.folder import Review
-    from comfrey.review.rows import Claim
+    from comfrey.review.rows import Claim, Precaution
     from comfrey.review.spec import Treatments
 
 __all__ = ["treatment_rows"]
 
 _SEVERITY = ("contraindicated", "major", "moderate", "monitor")
+# What a reader of a review on self-injury must meet first, whatever its severity.
+_FIRST = {"boxed_warning": 0, "overdose": 2}
 
 
 def treatment_rows(review: Review, question: Treatments, findings: tuple[Finding, ...]) -> tuple[TreatmentRow, ...]:
@@ -60,6 +62,7 @@ def _row(review: Review, question: Treatments, claim: Claim, findings: Sequence[
         findings=tuple(finding.id for finding in (*effects, *directions)),
         untried=untried,
         trials=len(trials),
+        readable=_readable(effects, directions),
         certainty=NOT_ASSESSED,
         precautions=tuple(_precautions(review, claim)),
         printed_effect=claim.printed_effect,
@@ -67,6 +70,14 @@ def _row(review: Review, question: Treatments, claim: Claim, findings: Sequence[
         printed_precaution=claim.printed_precaution,
         verdict=_verdict(effects, directions, question),
     )
+
+
+def _readable(effects: Sequence[Finding], directions: Sequence[Finding]) -> int:
+    """Count the trials whose result could be read: those with counts, and those with a direction."""
+    told = {line.study for finding in effects for line in finding.studies}
+    for finding in directions:
+        told |= {line.study for line in finding.studies if line.details.get("direction") != "not_reported"}
+    return len(told)
 
 
 def _untried(
@@ -101,10 +112,11 @@ def _verdict(effects: Sequence[Finding], directions: Sequence[Finding], question
     told = sum(finding.k - finding.counts.get("not_reported", 0) for finding in directions)
     if not told:
         return "Cannot be checked: trials exist, but no result could be read."
+    head = "Cannot be weighed in numbers: "
     if told == 1:
-        return f"Cannot be weighed in numbers: the only trial {'favours it' if favour else 'does not favour it'}."
+        return f"{head}the only trial whose result could be read {'favours it' if favour else 'does not favour it'}."
     how, verb = (words.spell(favour) if favour else "none"), ("favours" if favour < 2 else "favour")
-    return f"Cannot be weighed in numbers: {how} of {words.counted(told, 'trial')} {verb} it."
+    return f"{head}{how} of {words.counted(told, 'trial')} whose result could be read {verb} it."
 
 
 def _excludes(finding: Finding, null: float, side: str) -> bool:
@@ -122,7 +134,7 @@ def _precautions(review: Review, claim: Claim) -> Iterator[dict[str, Any]]:
     nodes = set(claim.treatments) | set(parts) - {""}
     rules = [rule for rule in review.precautions if nodes & set(rule.treatments)]
     own = set(alone or claim.treatments)
-    for rule in sorted(rules, key=lambda rule: (not own & set(rule.treatments), _SEVERITY.index(rule.severity))):
+    for rule in sorted(rules, key=lambda rule: (not own & set(rule.treatments), *_rank(rule))):
         yield {
             "rule": rule.rule,
             "treatments": sorted(nodes & set(rule.treatments)),
@@ -134,3 +146,9 @@ def _precautions(review: Review, claim: Claim) -> Iterator[dict[str, Any]]:
             "source": rule.source,
             "remarks": [review.spec.flags.get(flag, flag) for flag in rule.flags],
         }
+
+
+def _rank(rule: Precaution) -> tuple[int, int]:
+    """Rank a precaution: suicidality warnings, guidance on self-harm itself, overdose, then by severity."""
+    first = 1 if "not_for_self_harm" in rule.flags else _FIRST.get(rule.kind, 3)
+    return first, _SEVERITY.index(rule.severity)

@@ -235,6 +235,8 @@ class TreatmentRow:
     untried: str | None
     """The treatments of this row without a controlled trial, in a sentence."""
     trials: int
+    readable: int
+    """Trials whose result could be read."""
     certainty: str
     precautions: tuple[Mapping[str, Any], ...]
     printed_effect: str | None

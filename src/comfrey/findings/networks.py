@@ -144,7 +144,7 @@ def _tell_island(
     names = _short_names(review, question, nodes)
     try:
         net = _fit(review, spec, trials, names, names[reference])
-        table = _table(review, question, spec, net, reference, nodes, names)
+        table = _table(review, question, spec, net, reference, nodes, names, trials)
     except ComfreyError as error:
         return _Told(model, f"{label}: not analysed ({error}).", dict.fromkeys((*_NUMBERS, "tau2"), str(error)))
     table["nodes"] = list(nodes)
@@ -168,11 +168,16 @@ def _short_names(review: Review, question: Treatments, nodes: Sequence[str]) -> 
 def _reference(
     review: Review, question: Treatments, spec: NetworkSpec, trials: Sequence[Trial], nodes: Sequence[str]
 ) -> str:
-    """Return the declared reference where it is in the island, else the control (or else the node) with most people."""
+    """Return the declared reference where it is in the island, else the control (or the node) with most trials."""
     if spec.reference in nodes:
         return str(spec.reference)
     controls = [node for node in nodes if node in control_nodes(review, question)] or list(nodes)
-    return max(controls, key=lambda node: sum(trial.arms[node].total for trial in trials if node in trial.arms))
+
+    def weight(node: str) -> tuple[int, int]:
+        arms = [trial.arms[node] for trial in trials if node in trial.arms]
+        return len(arms), sum(arm.total for arm in arms)
+
+    return max(controls, key=weight)
 
 
 def _table(
@@ -183,6 +188,7 @@ def _table(
     reference: str,
     nodes: Sequence[str],
     names: dict[str, str],
+    trials: Sequence[Trial],
 ) -> dict[str, Any]:
     """Lay out what the network says, on the reading scale."""
     from comfrey.effects.registry import find_measure
@@ -190,12 +196,13 @@ def _table(
     measure = find_measure(spec.measure)
     summary: Any = net.summary
     ranks: Any = net.ranking().summary if len(nodes) > 2 else None
+    direct = {node: sum({node, reference} <= set(trial.arms) for trial in trials) for node in nodes}
     effects = []
     for node in nodes:
         if node == reference:
             continue
         row = summary.loc[names[node]]
-        effect = {"treatment": node, "label": node_label(review, question, node), "direct_trials": int(row["k"])}
+        effect = {"treatment": node, "label": node_label(review, question, node), "direct_trials": direct[node]}
         effect |= {name: _read(measure, row[name]) for name in ("estimate", "ci_low", "ci_high")}
         prediction = {name: _read(measure, row[name]) if len(nodes) > 2 else None for name in ("pi_low", "pi_high")}
         effects.append(effect | prediction)
@@ -208,7 +215,7 @@ def _table(
         "q_inconsistency": net.q_inconsistency,
         "q_inconsistency_df": net.q_inconsistency_df,
         "q_inconsistency_p": net.q_inconsistency_p,
-        "notes": list(net.notes),
+        "notes": _notes(net),
         "why": spec.why,
     }
     if ranks is not None:
@@ -226,6 +233,13 @@ def _table(
     return table
 
 
+def _notes(net: Network) -> list[str]:
+    """Pass on what the engine notes, in words for readers."""
+    alone = "No trial repeats what others say, so variation between trials cannot be estimated and is taken as none."
+    notes = [alone if "not a number" in note else note for note in net.notes]
+    return list(dict.fromkeys(notes))
+
+
 def _read(measure: Measure, value: Any) -> float | None:
     """Read a number of the analysis on the scale that people read; None where it is not a number."""
     number = float(measure.back_transform(float(value)))
@@ -237,18 +251,13 @@ def _statement(spec: NetworkSpec, label: str, trials: Sequence[Trial], table: di
     nodes = len(table["effects"]) + 1
     basis = f"{words.counted(len(trials), 'trial')}, {people}, {words.counted(nodes, 'treatment')}"
     null = 1.0 if spec.measure in {"OR", "RR"} else 0.0
-    apart = [
-        words.lower_first(effect["label"])
-        for effect in table["effects"]
-        if effect["ci_low"] is not None and not effect["ci_low"] <= null <= effect["ci_high"]
-    ]
-    other = words.lower_first(table["reference_label"])
-    if apart:
-        said = (
-            f"{words.listed(apart)} {'differs' if len(apart) == 1 else 'differ'} from {other} in {spec.outcome_label}"
-        )
-    else:
-        said = f"no treatment clearly differs from {other} in {spec.outcome_label}"
+    other, outcome = words.lower_first(table["reference_label"]), spec.outcome_label
+    apart: dict[str, list[str]] = {"less": [], "more": []}
+    for effect in table["effects"]:
+        if effect["ci_low"] is not None and not effect["ci_low"] <= null <= effect["ci_high"]:
+            apart["less" if effect["ci_high"] < null else "more"].append(words.lower_first(effect["label"]))
+    parts = [f"{how} {outcome} with {words.listed(names)} than with {other}" for how, names in apart.items() if names]
+    said = words.listed(parts) or f"no treatment clearly differs from {other} in {outcome}"
     return f"{label}: {said} ({basis})."
 
 

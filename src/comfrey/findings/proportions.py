@@ -78,8 +78,9 @@ def answer_proportions(review: Review, question: Proportions) -> QuestionAnswer:
         short=question.short or question.title,
         lead=question.lead,
         notes=question.notes,
-        headline=_headline(question, lead),
-        headline_finding=lead.id if lead else None,
+        headline=_headline(question, lead, _first_part(question, findings)),
+        # Of a distribution no one share stands for the whole.
+        headline_finding=lead.id if lead and question.kind == "prevalence" else None,
         findings=tuple(findings),
         rows_read=len(rows),
         rows_used=len(used),
@@ -87,7 +88,7 @@ def answer_proportions(review: Review, question: Proportions) -> QuestionAnswer:
     )
 
 
-def _headline(question: Proportions, lead: Finding | None) -> str:
+def _headline(question: Proportions, lead: Finding | None, findings: Sequence[Finding]) -> str:
     """Say the leading finding; of a distribution without naming the category, which stands in its own section."""
     if lead is None:
         return f"No eligible study was found on {question.what}."
@@ -98,17 +99,22 @@ def _headline(question: Proportions, lead: Finding | None) -> str:
         share = words.number(lead.result.estimate, "percent")
         sentence = question.sentence.format(share=share, group=group, split=split)
         return sentence[:1].upper() + sentence[1:]
+    shares = [f.result.estimate for f in findings if f.result is not None and f.k > 1] or [0.0]
+    low, high = words.number(min(shares), "percent"), words.number(max(shares), "percent")
     return (
-        f"Of {words.spell(len(question.order))} broad categories, the one that most studies asked about is reported by "
-        f"{words.number(lead.result.estimate, 'percent') if lead.result else 'an unknown share'} of {question.what}. "
-        "One person may report several."
+        f"Each of {words.spell(len(shares))} broad categories is reported by {low} to {high} of {question.what}; "
+        "one person may report several."
     )
+
+
+def _first_part(question: Proportions, findings: Sequence[Finding]) -> list[Finding]:
+    """Return the main findings of the leading part."""
+    return [f for f in findings if f.role == "main" and f.group.get(question.split) == question.splits[0]]
 
 
 def _leading(question: Proportions, findings: Sequence[Finding]) -> Finding | None:
     """Return the finding at the top of the page: all groups together, or the group with the most studies."""
-    first = [f for f in findings if f.role == "main" and f.group.get(question.split) == question.splits[0]]
-    with_number = [finding for finding in first if finding.result is not None]
+    with_number = [finding for finding in _first_part(question, findings) if finding.result is not None]
     overall = [finding for finding in with_number if question.by not in finding.group]
     return max(overall or with_number, key=lambda finding: finding.k, default=None)
 
@@ -260,7 +266,7 @@ def _with_statement(finding: Finding, review: Review, question: Proportions, ana
     else:
         share = words.of_finding(finding)
         sentence = question.sentence.format(share=share, group=group, split=split)
-        basis = f"{words.counted(finding.k, 'study', 'studies')}, {words.counted(finding.n or 0, 'person', 'people')}"
+        basis = f"{words.studies(finding)}, {words.counted(finding.n or 0, 'person', 'people')}"
         text = f"{where}{sentence.strip().rstrip('.')} ({basis})."
     text = " ".join(text.split()).replace(" .", ".").replace(" ,", ",")
     reasons = dict(finding.reasons)

@@ -38,6 +38,8 @@ def value_of(row: Row, column: str, review: Review) -> Any:
 def first_reason(row: Row, rules: Iterable[Rule], review: Review) -> str | None:
     """Return the reason of the first rule that the row does not meet; None where it meets all."""
     for rule in rules:
+        if any(value_of(row, column, review) not in values for column, values in rule.only_where.items()):
+            continue
         value = value_of(row, rule.column, review)
         if not _meets(rule, value):
             return rule.reason.replace("{value}", _words(rule, value, review))

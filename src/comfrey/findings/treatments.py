@@ -14,10 +14,10 @@ from comfrey.findings.select import first_reason
 from comfrey.findings.trials import Comparisons, Pair, compare_arms, merged_nodes, node_label, node_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from comfrey.review.folder import Review
-    from comfrey.review.spec import Sensitivity, Treatments
+    from comfrey.review.spec import Direction, Sensitivity, Treatments
 
 __all__ = ["answer_treatments"]
 
@@ -47,7 +47,7 @@ def answer_treatments(review: Review, question: Treatments) -> tuple[QuestionAns
 
     comparisons = compare_arms(review, question, question.eligible, (question.outcome,))
     main = _comparisons(review, question, comparisons)
-    directions = _directions(review, question)
+    directions = _directions(review, question, {line.study for finding in main for line in finding.studies})
     findings = [*main, *directions]
     for sensitivity in question.sensitivity:
         rules = tuple(rule for rule in question.eligible if rule.id not in sensitivity.without) + sensitivity.also
@@ -72,6 +72,7 @@ def answer_treatments(review: Review, question: Treatments) -> tuple[QuestionAns
         findings=tuple(findings),
         rows_read=sum(len(review.rows(table)) for table in (question.arms, question.contrasts) if table),
         rows_used=len(used),
+        extras={"better": question.better},
         unused=unused,
     )
     return answer, table
@@ -81,14 +82,13 @@ def _headline(
     question: Treatments, table: Sequence[TreatmentRow], main: Sequence[Finding], lead: Finding | None
 ) -> str:
     if table:
-        tried = sum(row.trials > 0 for row in table)
-        none = len(table) - tried
-        have = "has" if tried == 1 else "have"
-        sentence = (
-            f"Of {words.spell(len(table))} kinds of treatment, {words.spell(tried)} {have} a controlled trial here "
-        )
-        sentence += f"with an outcome of {question.outcome_label}"
-        return f"{sentence}; for {words.spell(none)} none was found." if none else f"{sentence}."
+        read = sum(row.readable > 0 for row in table)
+        none = sum(row.trials == 0 for row in table)
+        unread = len(table) - read - none
+        parts = [f"for {words.spell(read)} a controlled trial with a result on self-injury could be read"]
+        parts += [f"for {words.spell(unread)} trials exist but no result could be read"] if unread else []
+        parts += [f"for {words.spell(none)} no trial was found"] if none else []
+        return f"Of {words.spell(len(table))} kinds of treatment: {words.listed(parts)}."
     if lead is None:
         return f"No controlled trial with an outcome of {question.outcome_label} was found."
     return lead.statement if len(main) == 1 else f"{words.counted(len(main), 'comparison')} were made. {lead.statement}"
@@ -231,7 +231,7 @@ def _reading(finding: Finding, question: Treatments, one: str, two: str) -> str:
     return f"{outcome[:1].upper()}{outcome[1:]} was {how} frequent with {words.lower_first(one)} than with {two}"
 
 
-def _directions(review: Review, question: Treatments) -> list[Finding]:
+def _directions(review: Review, question: Treatments, pooled: Collection[str]) -> list[Finding]:
     """Count the direction that each controlled trial reports, by treatment and outcome."""
     if question.contrasts is None:
         return []
@@ -245,19 +245,27 @@ def _directions(review: Review, question: Treatments) -> list[Finding]:
                 of_treatment[merged.get(row.treatment, row.treatment)].append(row)
         order = node_order(review, question)
         findings += [
-            _direction(review, question, direction.outcome, direction.label, node, of_treatment[node])
+            _direction(review, question, direction, node, of_treatment[node], pooled)
             for node in sorted(of_treatment, key=order.index)
         ]
     return findings
 
 
 def _direction(
-    review: Review, question: Treatments, outcome: str, label: str, node: str, rows: Sequence[Any]
+    review: Review,
+    question: Treatments,
+    direction: Direction,
+    node: str,
+    rows: Sequence[Any],
+    pooled: Collection[str],
 ) -> Finding:
+    outcome, label = direction.outcome, direction.label
     chosen: dict[str, Any] = {}
     excluded = []
     for row in sorted(rows, key=lambda row: (row.direction == "not_reported", _distance(row, question))):
         reason = "no comparison group" if row.comparator is None else first_reason(row, question.counted, review)
+        if reason is None and outcome == question.outcome and row.study in pooled:
+            reason = "the counts of this trial are compared above"
         if reason is not None:
             excluded.append(Excluded(row.row, row.study, reason))
         elif row.study in chosen:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from comfrey.findings.finding import Finding, Interval
 
-__all__ = ["count", "counted", "decimals", "listed", "lower_first", "number", "spell", "with_intervals"]
+__all__ = ["count", "counted", "decimals", "listed", "lower_first", "number", "spell", "studies", "with_intervals"]
 
 _RATIOS = frozenset({"ratio", "odds ratio", "risk ratio", "hazard ratio", "rate ratio"})
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -86,6 +86,14 @@ def lower_first(label: str) -> str:
     return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
+def studies(finding: Finding) -> str:
+    """Count the studies of a finding; where one study gives several samples, count both."""
+    different = len({line.study for line in finding.studies})
+    if different == finding.k or not different:
+        return counted(finding.k, "study", "studies")
+    return f"{counted(finding.k, 'sample')} from {counted(different, 'study', 'studies')}"
+
+
 def listed(words: Sequence[str]) -> str:
     """Join words as a sentence does.
 
@@ -100,7 +108,15 @@ def listed(words: Sequence[str]) -> str:
 
 
 def interval(low: float, high: float, scale: str) -> str:
-    """Write the ends of an interval, with the word `to`."""
+    """Write the ends of an interval, with the word `to`; ratios beyond 0.001 to 1,000 say nothing more.
+
+    Examples
+    --------
+    >>> interval(0.4, 0.9, "odds ratio"), interval(1e-9, 3e8, "odds ratio")
+    ('0.40 to 0.90', 'too wide to be of use')
+    """
+    if scale in _RATIOS and (low < 0.001 or high > 1000):
+        return "too wide to be of use"
     return f"{decimals(low, scale)} to {decimals(high, scale)}"
 
 

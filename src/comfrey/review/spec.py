@@ -65,6 +65,8 @@ class Rule(_Strict):
     present: Literal[True] | None = None
     at_least: float | None = None
     at_most: float | None = None
+    only_where: dict[Id, tuple[str, ...]] = {}
+    """The rule is put only to rows that hold one of these values in these columns."""
     reason: Words
 
     @model_validator(mode="after")
@@ -216,6 +218,8 @@ class Construct(_Strict):
 
     id: Id
     label: Words
+    comparison: Words | None = None
+    """With what this topic compares, where it is not what the question says."""
     in_answer: bool = True
     """Whether the answer at the top may name it."""
     says: Words | None = None

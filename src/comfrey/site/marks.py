@@ -87,7 +87,12 @@ def interval_bar(finding: Finding, width: float = 260) -> str:
     )
 
 
-def cell_forest(findings: Sequence[Finding], labels: Sequence[str], width: float = 230) -> str:
+def cell_forest(
+    findings: Sequence[Finding],
+    labels: Sequence[str],
+    ends: tuple[str, str] = ("favours it", "favours the other"),
+    width: float = 230,
+) -> str:
     """Draw several findings of one scale under one another, for a cell of the treatment table.
 
     Parameters
@@ -96,6 +101,8 @@ def cell_forest(findings: Sequence[Finding], labels: Sequence[str], width: float
         Those without a number are left out.
     labels : sequence of str
         A few words above each bar.
+    ends : tuple of str
+        What the two sides of the axis favour.
     width : float
         In units of the drawing; it scales with its cell.
     """
@@ -103,7 +110,7 @@ def cell_forest(findings: Sequence[Finding], labels: Sequence[str], width: float
     if not shown:
         return ""
     pad, step, scale = 14.0, 27.0, shown[0][0].scale
-    height = step * len(shown) + 18
+    height = step * len(shown) + 31
     null = _place(1 if scale in _RATIOS else 0, scale, width, pad)
     rows = "".join(
         f'<text class="row" x="{pad:g}" y="{step * i + 10:g}">{escape(label)}</text>'
@@ -111,8 +118,14 @@ def cell_forest(findings: Sequence[Finding], labels: Sequence[str], width: float
         for i, (finding, label) in enumerate(shown)
     )
     said = escape("; ".join(f"{finding.label}: {words.of_finding(finding)}" for finding, _ in shown))
-    line = f'<line class="null" x1="{null:.1f}" x2="{null:.1f}" y1="0" y2="{height - 16:g}"/>'
+    line = "".join(
+        f'<line class="null" x1="{null:.1f}" x2="{null:.1f}" y1="{step * i + 12:g}" y2="{step * i + 25:g}"/>'
+        for i in range(len(shown))
+    )
+    first, second = ends
+    favours = f'<text class="end" x="{pad:g}" y="{height - 3:g}">{escape(first)}</text>'
+    favours += f'<text class="end right" x="{width - pad:g}" y="{height - 3:g}">{escape(second)}</text>'
     return (
         f'<svg class="mark" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{said}">'
-        f"{line}{rows}{_ticks(scale, height - 3, width, pad)}</svg>"
+        f"{line}{rows}{_ticks(scale, height - 16, width, pad)}{favours}</svg>"
     )

@@ -97,6 +97,27 @@ def _groups(rows: Sequence[TreatmentRow]) -> list[tuple[str, list[TreatmentRow]]
     return list(groups.items())
 
 
+_DERIVED = {
+    "from_percentage": "count worked back from a percentage",
+    "complement": "complement of a printed count",
+    "sum": "sum of printed counts",
+    "from_effect": "worked back from a printed effect",
+    "rounded_percentage": "from a rounded percentage",
+}
+
+
+def _source_words(source: str) -> str:
+    """Name a source in words, without its kind; ids keep theirs."""
+    ids = ("doi:", "pmid:", "pmcid:")
+    return "; ".join(part if part.startswith(ids) else part.split(":", 1)[-1] for part in source.split(" ; "))
+
+
+def _cell(findings: Sequence[Finding], better: str) -> str:
+    """Draw the comparisons of one row of the treatment table, with what each side favours."""
+    ends = ("favours it", "favours the other")
+    return cell_forest(findings, [_against(f) for f in findings], ends if better == "lower" else ends[::-1])
+
+
 def _against(finding: Finding) -> str:
     """Say what a comparison is with, for the row of a small forest plot."""
     other = words.lower_first(finding.label.rsplit(" v ", 1)[-1])
@@ -142,7 +163,7 @@ def _details(line: StudyLine) -> str:
     if told.get("weeks"):
         parts.append(f"{told['weeks']:g} weeks")
     if told.get("derivation") not in {None, "printed"}:
-        parts.append(f"derivation: {str(told['derivation']).replace('_', ' ')}")
+        parts.append(_DERIVED.get(str(told["derivation"]), str(told["derivation"])))
     return "; ".join((*parts, *told.get("remarks", ())))
 
 
@@ -164,10 +185,12 @@ def _environment() -> Environment:
         "intervals": _intervals,
         "links": source_links,
         "bar": lambda finding: Markup(interval_bar(finding)),  # noqa: S704 - built from numbers and escaped labels
-        "cell_forest": lambda findings: Markup(cell_forest(findings, [_against(f) for f in findings])),  # noqa: S704
+        "cell_forest": lambda findings, better: Markup(_cell(findings, better)),  # noqa: S704 - the same
         "told": _told,
         "effect_numbers": _effect_numbers,
         "counted": words.counted,
+        "studies": words.studies,
+        "source_words": _source_words,
         "details": _details,
         "lower_first": words.lower_first,
     }
