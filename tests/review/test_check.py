@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from comfrey import ReviewError, build_review
 from comfrey.cli import app
+from comfrey.review.rows import ROW_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,9 +213,9 @@ BAD = [
     Bad("a null character", lambda r: r.edit("studies.csv", "Beta 2002", "Beta\x00 2002"),
         "null-character", "studies.csv", 3, None, "a null character", "plain text", "save the file again"),
     Bad("a ragged row", lambda r: r.edit("arms.csv", "a3,beta_2002,a,dbt,", "a3,beta_2002,a,dbt,,"),
-        "wrong-number-of-cells", "arms.csv", 4, None, "10 cells", "9 cells", "unquoted comma"),
+        "wrong-number-of-cells", "arms.csv", 4, None, "12 cells", "11 cells", "unquoted comma"),
     Bad("a short row", lambda r: r.edit("arms.csv", "a3,beta_2002,a,dbt,", "a3,beta_2002,a,"),
-        "wrong-number-of-cells", "arms.csv", 4, None, "8 cells", "9 cells", "missing"),
+        "wrong-number-of-cells", "arms.csv", 4, None, "10 cells", "11 cells", "missing"),
     Bad("an unclosed quote", lambda r: r.edit("studies.csv", "Beta 2002", '"Beta 2002'),
         "broken-csv", "studies.csv", 3, None, "end of data", "comma-separated values", "quotation mark"),
     Bad("a quote that ends too early", lambda r: r.edit("studies.csv", "Beta 2002", '"Beta" 2002'),
@@ -350,6 +351,37 @@ CASCADES = {
 
 def test_the_unbroken_review_has_no_problem(small):
     assert small.problems() == ()
+
+
+NEEDED = [
+    (table.removesuffix(".csv"), column)
+    for table, kind in (
+        ("studies.csv", "studies"), ("prevalence.csv", "proportions"), ("treatments.csv", "treatments"),
+        ("arms.csv", "arms"), ("contrasts.csv", "contrasts"), ("mechanisms.csv", "associations"),
+        ("claims.csv", "claims"), ("precautions.csv", "precautions"), ("published.csv", "published"),
+        ("edges.csv", "edges"), ("accuracy.csv", "accuracy"),
+    )
+    for column in ROW_TYPES[kind].header
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "column"), NEEDED)
+def test_a_column_that_is_left_out_is_one_problem(table, column, small):
+    if table in {"published", "edges", "accuracy"}:
+        small.write(f"{table}.csv", ",".join(ROW_TYPES[table].header) + "\n")
+        small.edit("review.yaml", "questions:\n", f"  {table}: {{file: {table}.csv, type: {table}}}\nquestions:\n")
+    assert small.problems() == ()
+    rows = small.rows(f"{table}.csv")
+    place = rows[0].index(column)
+    small.write(f"{table}.csv", "".join(",".join(row[:place] + row[place + 1 :]) + "\n" for row in rows))
+    (problem,) = small.problems()
+    assert (problem.code, problem.file, problem.column) == ("missing-column", f"{table}.csv", column)
+
+
+def test_cells_that_must_be_filled_are_in_the_header():
+    for kind in ROW_TYPES.values():
+        assert set(kind.required) <= set(kind.header) <= set(kind.model_fields)
+        assert kind.key in kind.header
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name.replace(" ", "-"))

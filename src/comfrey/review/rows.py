@@ -66,6 +66,9 @@ class Row(BaseModel):
 
     key: ClassVar[str] = "row"
     required: ClassVar[tuple[str, ...]] = ()
+    """Columns whose cells must be filled."""
+    header: ClassVar[tuple[str, ...]] = ()
+    """Columns that the header must hold; their cells may be empty where they are not required."""
 
     source: Source | None = None
     flags: Flags = ()
@@ -88,6 +91,7 @@ class Study(Row):
 
     key: ClassVar[str] = "study"
     required: ClassVar[tuple[str, ...]] = ("study", "label", "source")
+    header: ClassVar[tuple[str, ...]] = ("study", "label", "year", "source", "design", "flags")
 
     study: Identifier
     label: Text
@@ -118,6 +122,9 @@ class ProportionRow(_OfStudy):
     """So many of so many people: prevalence, or the share that reports a form of behaviour."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "sample", "countries", "total", "cases", "proportion", "derivation", "source", "flags",
+    )  # fmt: skip
 
     sample: Identifier | None = None
     countries: Countries = ()
@@ -145,6 +152,9 @@ class Arm(_OfStudy):
     """One arm of a trial with one outcome at one time."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "arm", "treatment", "outcome")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "arm", "treatment", "outcome", "weeks", "total", "events", "derivation", "source", "flags",
+    )  # fmt: skip
 
     arm: Identifier
     treatment: Identifier
@@ -190,6 +200,10 @@ class Contrast(_OfStudy):
     """A treatment compared with a comparator as printed: an effect, or only its direction."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "treatment", "outcome", "direction")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "treatment", "comparator", "outcome", "weeks", "measure", "estimate", "ci_low", "ci_high",
+        "direction", "derivation", "source", "flags",
+    )  # fmt: skip
 
     treatment: Identifier
     comparator: Identifier | None = None
@@ -223,6 +237,10 @@ class Association(_OfStudy):
     """What was measured in cases against a comparator: a mechanism's construct or a signature's marker."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "topic", "direction")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "topic", "population", "comparator", "total_cases", "total_controls", "measure",
+        "estimate", "ci_low", "ci_high", "direction", "level", "derivation", "source", "flags",
+    )  # fmt: skip
 
     topic: Identifier
     modality: Identifier | None = None
@@ -265,6 +283,7 @@ class Treatment(Row):
 
     key: ClassVar[str] = "treatment"
     required: ClassVar[tuple[str, ...]] = ("treatment", "label", "role")
+    header: ClassVar[tuple[str, ...]] = ("treatment", "label", "components", "role")
 
     treatment: Identifier
     label: Text
@@ -279,6 +298,9 @@ class Claim(Row):
 
     key: ClassVar[str] = "claim"
     required: ClassVar[tuple[str, ...]] = ("claim", "position", "category", "intervention", "treatments", "mechanism")
+    header: ClassVar[tuple[str, ...]] = (
+        "claim", "position", "category", "intervention", "treatments", "mechanism", "mechanism_limits",
+    )  # fmt: skip
 
     claim: Identifier
     position: Count
@@ -297,6 +319,9 @@ class Precaution(Row):
 
     key: ClassVar[str] = "rule"
     required: ClassVar[tuple[str, ...]] = ("rule", "treatments", "kind", "severity", "message", "source")
+    header: ClassVar[tuple[str, ...]] = (
+        "rule", "treatments", "kind", "condition", "severity", "message", "source", "flags",
+    )  # fmt: skip
 
     rule: Identifier
     treatments: Identifiers
@@ -316,6 +341,7 @@ class Published(_OfStudy):
     """A pooled result that another review printed: quoted beside our own, never pooled with it."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "about")
+    header: ClassVar[tuple[str, ...]] = ("row", "study", "about", "measure", "estimate", "ci_low", "ci_high", "flags")
 
     about: Identifier
     """The question that it speaks to."""
@@ -340,6 +366,9 @@ class Edge(Row):
 
     key: ClassVar[str] = "edge"
     required: ClassVar[tuple[str, ...]] = ("edge", "from_node", "to_node", "kind", "directness", "result", "statement")
+    header: ClassVar[tuple[str, ...]] = (
+        "edge", "from_node", "to_node", "kind", "directness", "result", "statement", "source", "flags",
+    )  # fmt: skip
 
     edge: Identifier
     from_node: Identifier
@@ -354,6 +383,10 @@ class Accuracy(_OfStudy):
     """How well a model told people apart."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "model")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "model", "population", "total_cases", "total_controls", "sensitivity", "specificity",
+        "auc_low", "auc_high", "accuracy", "source", "flags",
+    )  # fmt: skip
 
     modality: Identifier | None = None
     model: Text

@@ -309,5 +309,6 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         for internal in ("line", "more"):
             schema["properties"].pop(internal)
         schema["required"] = list(row.required)
+        schema["x-header"] = list(row.header)
         schemas[f"table-{name}"] = schema
     return schemas

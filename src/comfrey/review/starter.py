@@ -37,24 +37,24 @@ questions:
     at_weeks: 52
 """,
     "studies.csv": """\
-study,label,year,source,design,note
-first_2019,First 2019,2019,ref:Invented example no. 1,rct,invented
-second_2021,Second 2021,2021,ref:Invented example no. 2,rct,invented
-third_2024,Third 2024,2024,ref:Invented example no. 3,rct,invented
+study,label,year,source,design,note,flags
+first_2019,First 2019,2019,ref:Invented example no. 1,rct,invented,
+second_2021,Second 2021,2021,ref:Invented example no. 2,rct,invented,
+third_2024,Third 2024,2024,ref:Invented example no. 3,rct,invented,
 """,
     "treatments.csv": """\
-treatment,label,role
-new,New treatment,active
-usual,Usual care,control
+treatment,label,role,components
+new,New treatment,active,
+usual,Usual care,control,
 """,
     "arms.csv": """\
-row,study,arm,treatment,outcome,weeks,total,events
-r1,first_2019,a,new,relapse,52,60,12
-r2,first_2019,b,usual,relapse,52,58,20
-r3,second_2021,a,new,relapse,52,110,31
-r4,second_2021,b,usual,relapse,52,112,39
-r5,third_2024,a,new,relapse,26,45,9
-r6,third_2024,b,usual,relapse,26,47,15
+row,study,arm,treatment,outcome,weeks,total,events,derivation,source,flags
+r1,first_2019,a,new,relapse,52,60,12,,,
+r2,first_2019,b,usual,relapse,52,58,20,,,
+r3,second_2021,a,new,relapse,52,110,31,,,
+r4,second_2021,b,usual,relapse,52,112,39,,,
+r5,third_2024,a,new,relapse,26,45,9,,,
+r6,third_2024,b,usual,relapse,26,47,15,,,
 """,
 }
 
