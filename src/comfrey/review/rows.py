@@ -59,6 +59,18 @@ Derivation = Literal[
 ]  # fmt: skip
 
 
+# Flags that say why a printed share is not cases of total, and why a direction is not that of the interval beside it.
+_SHARE_EXPLAINED = frozenset({
+    "approximate", "cases_from_percentage", "cases_not_binomial", "conflicting", "contradictory",
+    "count_percent_differ", "counts_exceed_total", "not_attainable", "rounded", "rounded_percentage", "weighted",
+})  # fmt: skip
+_DIRECTION_EXPLAINED = frozenset({
+    "conflicting", "contradictory", "credible_interval", "direction_inferred", "direction_unclear",
+    "interval_not_symmetric", "p_inconsistent", "sign_inconsistent", "significance_not_seen",
+})  # fmt: skip
+_RATIOS = frozenset({"OR", "RR", "HR", "IRR"})
+
+
 class Row(BaseModel):
     """What every row has: whose number it is, where it comes from, how it came about, and what is odd about it."""
 
@@ -139,12 +151,15 @@ class ProportionRow(_OfStudy):
         total, cases, printed = (cells.get(name) for name in ("total", "cases", "proportion"))
         if total == 0:
             yield "no-people", "total", "0", "at least one person", "correct the total or leave the cell empty"
-        if not total or cases is None or printed is None or cells.get("flags"):
+        explained = cells.get("derivation") == "weighted" or _SHARE_EXPLAINED & set(cells.get("flags") or ())
+        if not total or cases is None or printed is None or explained:
             return
         if abs(cases / total - printed) > 0.01 and cases <= total:
             yield (
                 "contradiction", "proportion", f"{printed:g} where {cases}/{total} is {cases / total:.4g}",
-                "agreement within 0.01", "check the source; if it prints both, say so with a flag (e.g. contradictory)",
+                "agreement within 0.01",
+                "check the source; if it prints both, say why with a flag: contradictory, weighted, approximate, "
+                "rounded, count_percent_differ or cases_not_binomial",
             )  # fmt: skip
 
 
@@ -179,6 +194,12 @@ def _interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
     if low is not None and high is not None and low > high:
         yield "interval-reversed", "ci_low", f"{low:g} above {high:g}", "ci_low below ci_high", "exchange the two"
         return
+    if low is not None and low == high and estimate is not None:
+        yield (
+            "zero-variance", "ci_low", f"{low:g} to {high:g}, an interval of no width", "ci_low below ci_high",
+            "look for more decimals in the source, or leave the interval empty: no estimate is without error",
+        )  # fmt: skip
+        return
     outside = estimate is not None and low is not None and high is not None and not low <= estimate <= high
     if outside and "sign_inconsistent" not in (cells.get("flags") or ()):
         yield (
@@ -186,7 +207,7 @@ def _interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
             "an estimate within its interval",
             "check the source; if it is printed so, add the flag sign_inconsistent (the row is then not pooled)",
         )  # fmt: skip
-    if cells.get("measure") in {"OR", "RR", "HR", "IRR"}:
+    if cells.get("measure") in _RATIOS:
         for column in ("estimate", "ci_low", "ci_high"):
             value = cells.get(column)
             if value is not None and value <= 0:
@@ -194,6 +215,29 @@ def _interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
                     "ratio-not-positive", column, f"{value:g}", "a ratio above zero",
                     "give ratios as printed (0.8), not their logarithm",
                 )  # fmt: skip
+
+
+def _against_interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
+    """Find a direction that the interval of the ratio beside it contradicts; a bound of just 1 may be rounded."""
+    low, high, better, said = (cells.get(name) for name in ("ci_low", "ci_high", "better", "direction"))
+    if cells.get("measure") not in _RATIOS or low is None or high is None or better is None:
+        return
+    if said in {None, "not_reported"} or not 0 < low < high or _DIRECTION_EXPLAINED & set(cells.get("flags") or ()):
+        return
+    if low < 1 < high:
+        shown = {"no_clear_difference"}
+    elif low == 1 or high == 1:
+        side = "favours_treatment" if (high == 1) == (better == "lower") else "favours_comparator"
+        shown = {"no_clear_difference", side}
+    else:
+        shown = {"favours_treatment" if (high < 1) == (better == "lower") else "favours_comparator"}
+    if said not in shown:
+        yield (
+            "direction-contradicts-interval", "direction",
+            f"{said} where the interval is {low:g} to {high:g} and {better} is better", " or ".join(sorted(shown)),
+            "check direction, better and the interval; if the source says so (for instance by its p-value), add a flag "
+            "that explains it: interval_not_symmetric, significance_not_seen or contradictory",
+        )  # fmt: skip
 
 
 class Contrast(_OfStudy):
@@ -224,8 +268,9 @@ class Contrast(_OfStudy):
 
     @staticmethod
     def rules(cells: Mapping[str, Any]) -> Iterator[Broken]:
-        """Keep estimates within their intervals, ratios above zero, and treatments from themselves."""
+        """Keep estimates within their intervals, ratios above zero, directions true, treatments from themselves."""
         yield from _interval(cells)
+        yield from _against_interval(cells)
         if cells.get("treatment") is not None and cells.get("treatment") == cells.get("comparator"):
             yield (
                 "compared-with-itself", "comparator", str(cells["comparator"]), "another treatment",
