@@ -137,9 +137,9 @@ def _identifiers(text: Any) -> tuple[str, ...]:
     return tuple(_identifier(part) for part in str(text).split())
 
 
-def slug(text: str) -> str:
-    """Turn any words into an id."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "a_name"
+def slug(text: str, otherwise: str = "a_name") -> str:
+    """Turn any words into an id; `otherwise` is the id where nothing of them can stand in one."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or otherwise
 
 
 def _source(text: Any) -> str:

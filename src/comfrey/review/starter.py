@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from comfrey.errors import InputError
+from comfrey.review.aside import folder_aside
+from comfrey.review.cells import slug
 
 __all__ = ["write_starter"]
 
@@ -65,7 +65,7 @@ def write_starter(folder: str | Path) -> None:
     Parameters
     ----------
     folder : str or Path
-        A folder that does not exist, or is empty.
+        A folder that does not exist, or is empty. Its name becomes the id of the review.
 
     Raises
     ------
@@ -88,15 +88,14 @@ def write_starter(folder: str | Path) -> None:
             expected="a folder that does not exist",
             fix="name another one",
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        for name, text in _FILES.items():
-            (aside / name).write_text(text, encoding="utf-8", newline="\n")
-        if target.exists():
-            target.rmdir()
-        aside.chmod(0o755)
-        aside.replace(target)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    name = slug(target.resolve().name, "my_review")
+    with folder_aside(target) as aside:
+        for file, text in _FILES.items():
+            (aside / file).write_text(text.replace("id: my_review", f"id: {name}", 1), encoding="utf-8", newline="\n")
+        if target.exists():  # it stays, being perhaps where the caller stands
+            for path in aside.iterdir():
+                path.replace(target / path.name)
+            aside.rmdir()
+        else:
+            aside.chmod(0o755)
+            aside.replace(target)
