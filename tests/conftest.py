@@ -118,26 +118,26 @@ lines:
   - {country: INT, where: Anywhere, name: A directory, reach: example.org}
 """,
     "studies.csv": """\
-study,label,year,source,design,quality
-alpha_2001,Alpha 2001,2001,ref:Alpha A. Journal 2001;1:1,rct,3
-beta_2002,Beta 2002,2002,doi:10.1000/beta,rct,2
-gamma_2003,Gamma 2003,2003,pmid:12345678,survey,1
-delta_2004,Delta 2004,2004,registry:NCT00000000,nonrandomised_trial,
+study,label,year,source,design,quality,flags
+alpha_2001,Alpha 2001,2001,ref:Alpha A. Journal 2001;1:1,rct,3,
+beta_2002,Beta 2002,2002,doi:10.1000/beta,rct,2,
+gamma_2003,Gamma 2003,2003,pmid:12345678,survey,1,
+delta_2004,Delta 2004,2004,registry:NCT00000000,nonrandomised_trial,,
 """,
     "prevalence.csv": """\
-row,study,sample,countries,region,recall,setting,total,cases,proportion,flags
-p1,alpha_2001,s1,NOR,north,lifetime,community,100,20,0.2,
-p2,beta_2002,s2,SWE,north,lifetime,community,200,30,0.15,
-p3,gamma_2003,s3,DNK,north,lifetime,community,300,75,0.25,
-p4,delta_2004,s4,AUS,south,lifetime,community,50,10,0.2,
-p5,alpha_2001,s1,NOR,north,12_month,community,100,10,0.1,
-p6,gamma_2003,s5,NOR,north,lifetime,clinical,40,30,0.75,
+row,study,sample,countries,region,recall,setting,total,cases,proportion,flags,derivation,source
+p1,alpha_2001,s1,NOR,north,lifetime,community,100,20,0.2,,,
+p2,beta_2002,s2,SWE,north,lifetime,community,200,30,0.15,,,
+p3,gamma_2003,s3,DNK,north,lifetime,community,300,75,0.25,,,
+p4,delta_2004,s4,AUS,south,lifetime,community,50,10,0.2,,,
+p5,alpha_2001,s1,NOR,north,12_month,community,100,10,0.1,,,
+p6,gamma_2003,s5,NOR,north,lifetime,clinical,40,30,0.75,,,
 """,
     "forms.csv": """\
-row,study,sample,category,denominator,total,cases,flags
-f1,alpha_2001,s1,hitting,people_with_nssi,20,8,
-f2,beta_2002,s2,hitting,people_with_nssi,30,15,
-f3,alpha_2001,s1,biting,people_with_nssi,20,2,
+row,study,sample,category,denominator,total,cases,flags,countries,proportion,derivation,source
+f1,alpha_2001,s1,hitting,people_with_nssi,20,8,,,,,
+f2,beta_2002,s2,hitting,people_with_nssi,30,15,,,,,
+f3,alpha_2001,s1,biting,people_with_nssi,20,2,,,,,
 """,
     "treatments.csv": """\
 treatment,label,category,components,role
@@ -148,38 +148,38 @@ tau,Treatment as usual,Control,,control
 euc,Enhanced usual care,Control,,control
 """,
     "arms.csv": """\
-row,study,arm,treatment,outcome,weeks,total,events,flags
-a1,alpha_2001,a,dbt,relapse,52,50,10,
-a2,alpha_2001,b,tau,relapse,52,50,20,
-a3,beta_2002,a,dbt,relapse,40,60,12,
-a4,beta_2002,b,euc,relapse,40,60,21,
-a5,delta_2004,a,dbt,relapse,52,30,0,
-a6,delta_2004,b,tau,relapse,52,30,4,
+row,study,arm,treatment,outcome,weeks,total,events,flags,derivation,source
+a1,alpha_2001,a,dbt,relapse,52,50,10,,,
+a2,alpha_2001,b,tau,relapse,52,50,20,,,
+a3,beta_2002,a,dbt,relapse,40,60,12,,,
+a4,beta_2002,b,euc,relapse,40,60,21,,,
+a5,delta_2004,a,dbt,relapse,52,30,0,,,
+a6,delta_2004,b,tau,relapse,52,30,4,,,
 """,
     "contrasts.csv": """\
-row,study,treatment,comparator,outcome,weeks,measure,estimate,ci_low,ci_high,direction,flags
-c1,alpha_2001,dbt,tau,frequency,52,SMD,-0.4,-0.8,0.0,favours_treatment,
-c2,beta_2002,dbt,euc,frequency,40,none,,,,no_clear_difference,
-c3,delta_2004,dbt,,frequency,12,none,,,,favours_treatment,
-c4,delta_2004,cbt,tau,frequency,12,none,,,,favours_comparator,odd
+row,study,treatment,comparator,outcome,weeks,measure,estimate,ci_low,ci_high,direction,flags,derivation,source
+c1,alpha_2001,dbt,tau,frequency,52,SMD,-0.4,-0.8,0.0,favours_treatment,,,
+c2,beta_2002,dbt,euc,frequency,40,none,,,,no_clear_difference,,,
+c3,delta_2004,dbt,,frequency,12,none,,,,favours_treatment,,,
+c4,delta_2004,cbt,tau,frequency,12,none,,,,favours_comparator,odd,,
 """,
     "claims.csv": """\
-claim,position,category,intervention,treatments,mechanism,printed_effect
-k1,1,Talking,DBT,dbt,It trains skills.,It helps.
-k2,2,Talking,CBT,cbt,It changes thoughts.,It may help.
-k3,3,Drugs,The drug,drug,It acts on receptors.,It helps much.
+claim,position,category,intervention,treatments,mechanism,printed_effect,mechanism_limits
+k1,1,Talking,DBT,dbt,It trains skills.,It helps.,
+k2,2,Talking,CBT,cbt,It changes thoughts.,It may help.,
+k3,3,Drugs,The drug,drug,It acts on receptors.,It helps much.,
 """,
     "precautions.csv": """\
-rule,treatments,kind,severity,message,source
-q1,drug,monitoring,monitor,Watch the liver.,ref:A label
-q2,drug,boxed_warning,major,Not below 18 years.,ref:A label
+rule,treatments,kind,severity,message,source,condition,flags
+q1,drug,monitoring,monitor,Watch the liver.,ref:A label,,
+q2,drug,boxed_warning,major,Not below 18 years.,ref:A label,,
 """,
     "mechanisms.csv": """\
-row,study,topic,comparator,total_cases,total_controls,measure,estimate,ci_low,ci_high,direction,level,flags
-m1,alpha_2001,cortisol,healthy,20,22,SMD,-0.5,-1.1,0.1,lower,primary,
-m2,beta_2002,cortisol,healthy,30,31,t,-2.1,,,lower,primary,
-m3,gamma_2003,cortisol,healthy,,,none,,,,no_difference,meta_analysis,
-m4,alpha_2001,pain,healthy,20,22,none,,,,higher,primary,
+row,study,topic,comparator,total_cases,total_controls,measure,estimate,ci_low,ci_high,direction,level,flags,population,derivation,source
+m1,alpha_2001,cortisol,healthy,20,22,SMD,-0.5,-1.1,0.1,lower,primary,,,,
+m2,beta_2002,cortisol,healthy,30,31,t,-2.1,,,lower,primary,,,,
+m3,gamma_2003,cortisol,healthy,,,none,,,,no_difference,meta_analysis,,,,
+m4,alpha_2001,pain,healthy,20,22,none,,,,higher,primary,,,,
 """,
 }
 
@@ -228,7 +228,10 @@ class Folder:
         return text[: text.index(part)].count("\n") + 1
 
     def add(self, name: str, *lines: str) -> Folder:
-        return self.write(name, self.text(name) + "".join(f"{line}\n" for line in lines))
+        """Add rows; what is left out at the end of a line is empty."""
+        width = len(self.rows(name)[0])
+        full = (line + "," * (width - len(next(csv.reader([line])))) for line in lines)
+        return self.write(name, self.text(name) + "".join(f"{line}\n" for line in full))
 
     def problems(self):
         from comfrey import check_review

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from comfrey.cli import app
 
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "src" / "comfrey" / "review" / "schemas" / "1"
@@ -165,7 +169,7 @@ def test_the_schema_knows_every_column_of_the_shipped_tables(name, request):
         with (review.folder / table.file).open(encoding="utf-8", newline="") as lines:
             header = next(csv.reader(lines))
         assert set(header) <= schema["properties"].keys() | table.columns.keys()
-        assert set(schema["required"]) <= set(header)
+        assert set(schema["required"]) <= set(schema["x-header"]) <= set(header)
 
 
 def test_a_review_may_name_every_method_and_test_that_the_engine_has():
@@ -177,3 +181,100 @@ def test_a_review_may_name_every_method_and_test_that_the_engine_has():
 
     assert set(get_args(Method)) == set(METHODS)
     assert set(get_args(Test)) == set(TESTS)
+
+
+@pytest.fixture
+def refused(monkeypatch):
+    """Let the disk refuse whatever is written after the first file."""
+
+    def refuse(number):
+        count = iter(range(100))
+        for name in ("write_text", "write_bytes"):
+            write = getattr(Path, name)
+
+            def fail(path, *args, _write=write, **options):
+                if next(count):
+                    raise OSError(number, os.strerror(number), str(path))
+                return _write(path, *args, **options)
+
+            monkeypatch.setattr(Path, name, fail)
+
+    return refuse
+
+
+@pytest.mark.parametrize("words", [("build", "mine", "-o", "a/b/out"), ("new", "a/b/out"), ("schema", "a/b/out")])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS], ids=["space", "permission", "read-only"])
+def test_a_disk_that_refuses_is_one_sentence_and_nothing_is_left(
+    words, number, starter, refused, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    refused(number)
+    ended = CliRunner().invoke(app, words)
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    said = ended.stderr.splitlines()[-1]
+    assert said == f"a/b/out could not be written: {os.strerror(number).lower()}; nothing was written"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("command", ["build", "new", "schema"])
+def test_a_target_below_a_file_is_one_sentence(command, starter, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    target = tmp_path / "taken" / "out"
+    ended = comfrey(command, starter.path, "-o", target) if command == "build" else comfrey(command, target)
+    assert ended.returncode == 1
+    assert f"{target} could not be written: not a directory; nothing was written" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize("words", [("build", "mine", "-o", "a/b/out"), ("new", "a/b/out"), ("schema", "a/b/out")])
+def test_a_stop_by_the_keyboard_writes_nothing(words, starter, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "write_text", stop)
+    monkeypatch.setattr(Path, "write_bytes", stop)
+    ended = CliRunner().invoke(app, words)
+    assert (ended.exit_code, ended.stdout) == (130, "")
+    assert ended.stderr.splitlines()[-1] == "stopped; nothing was written"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_check_says_that_a_folder_cannot_be_read(starter, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    ended = CliRunner().invoke(app, ["check", str(starter.path)])
+    assert ended.exit_code == 1
+    assert "could not be read: permission denied" in ended.stderr
+
+
+def test_schemas_replace_earlier_ones_and_leave_other_files(tmp_path):
+    (tmp_path / "review.json").write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert comfrey("schema", tmp_path).returncode == 0
+    assert json.loads((tmp_path / "review.json").read_text())["type"] == "object"
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir() if path.suffix not in {".json", ".txt"}] == []
+
+
+def test_new_quotes_the_path_and_takes_the_name_of_the_folder_as_id(tmp_path):
+    ended = comfrey("new", "My sleep & pain", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "comfrey build 'My sleep & pain' -o 'My sleep & pain/build'" in ended.stdout
+    assert "\nid: my_sleep_pain\n" in (tmp_path / "My sleep & pain" / "review.yaml").read_text()
+    assert comfrey("new", "痛み", cwd=tmp_path).returncode == 0
+    assert "\nid: my_review\n" in (tmp_path / "痛み" / "review.yaml").read_text()
+    assert comfrey("check", "My sleep & pain", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["new", "schema"])
+def test_the_folder_in_which_one_stands_may_be_filled(command, tmp_path):
+    place = tmp_path / "here"
+    place.mkdir()
+    ended = comfrey(command, ".", cwd=place)
+    assert ended.returncode == 0, ended.stderr
+    assert (place / ("review.yaml" if command == "new" else "review.json")).exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ import typer
 from comfrey._version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from comfrey.review.problems import Problem
 
 __all__ = ["app", "main"]
@@ -38,7 +41,8 @@ def check(review: ReviewFolder) -> None:
     """Report every problem of a review at once; nothing is written."""
     from comfrey.review.folder import check_review
 
-    problems = check_review(review)
+    with _refusals(review, "read", "stopped"):
+        problems = check_review(review)
     if problems:
         _show(problems)
         raise typer.Exit(1)
@@ -53,33 +57,38 @@ def build(
     ] = Path("build/review"),
 ) -> None:
     """Build a review: index.html, results.json, figures and tables; all of it or nothing."""
-    from comfrey.errors import ComfreyError, ReviewError
-    from comfrey.site.build import build_review
+    with _refusals(output, "written"):
+        from comfrey.errors import ComfreyError, ReviewError
+        from comfrey.site.build import build_review
 
-    try:
-        made = build_review(review, output, progress=_say)
-    except ReviewError as error:
-        _show(error.problems)
-        typer.echo("nothing was written", err=True)
-        raise typer.Exit(1) from None
-    except ComfreyError as error:
-        typer.echo(f"{error}\nnothing was written", err=True)
-        raise typer.Exit(1) from None
+        try:
+            made = build_review(review, output, progress=_say)
+        except ReviewError as error:
+            _show(error.problems)
+            typer.echo("nothing was written", err=True)
+            raise typer.Exit(1) from None
+        except ComfreyError as error:
+            typer.echo(f"{error}\nnothing was written", err=True)
+            raise typer.Exit(1) from None
     typer.echo(f"built {made.files} files in {made.seconds:.1f} s; open {made.index}")
 
 
 @app.command()
 def new(folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.", show_default=False)]) -> None:
     """Write a small review that builds at once, to start from."""
-    from comfrey.errors import ComfreyError
-    from comfrey.review.starter import write_starter
+    import shlex
 
-    try:
-        write_starter(folder)
-    except ComfreyError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    typer.echo(f"a small review is in {folder}\nbuild it with: comfrey build {folder} -o {folder}/build")
+    with _refusals(folder, "written"):
+        from comfrey.errors import ComfreyError
+        from comfrey.review.starter import write_starter
+
+        try:
+            write_starter(folder)
+        except ComfreyError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+    review, output = shlex.quote(str(folder)), shlex.quote(str(folder / "build"))
+    typer.echo(f"a small review is in {review}\nbuild it with: comfrey build {review} -o {output}")
 
 
 @app.command()
@@ -124,10 +133,35 @@ def schema(
     if folder is None:
         typer.echo(json.dumps(schemas, indent=1))
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in schemas.items():
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with _refusals(folder, "written"):
+        from comfrey.review.aside import folder_aside
+
+        with folder_aside(folder) as aside:
+            for name, content in schemas.items():
+                (aside / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            folder.mkdir(exist_ok=True)
+            for path in aside.iterdir():
+                path.replace(folder / path.name)
+            aside.rmdir()
     typer.echo(f"{len(schemas)} schemas are in {folder}")
+
+
+@contextmanager
+def _refusals(target: Path, done: str, stopped: str = "stopped; nothing was written") -> Iterator[None]:
+    """Say in one sentence what the computer refuses, and what Ctrl-C left: no traceback, nothing half-written."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        where = "" if error.filename is None or done == "written" else f" ({error.filename})"
+        nothing = "; nothing was written" if done == "written" else ""
+        typer.echo(f"{target} could not be {done}: {reason}{where}{nothing}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo(stopped, err=True)
+        raise typer.Exit(130) from None
 
 
 def _say(words: str) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +14,7 @@ from typer.testing import CliRunner
 
 from comfrey import ReviewError, build_review
 from comfrey.cli import app
+from comfrey.review.rows import ROW_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +42,18 @@ def header(name, old, new):
 
 def cell(name, line, column, value):
     return lambda review: review.cell(name, line, column, value)
+
+
+def ratio(direction, better, low, high):
+    """Write a contrast with a ratio and its interval."""
+
+    def write(review):
+        mean = f"{(float(low) * float(high)) ** 0.5:.4f}"
+        cells = {"measure": "OR", "estimate": mean, "ci_low": low, "ci_high": high, "better": better}
+        for column, value in (cells | {"direction": direction}).items():
+            review.cell("contrasts.csv", 2, column, value)
+
+    return write
 
 
 def yaml(old, new):
@@ -143,10 +160,33 @@ BAD = [
         "decimal-comma", "prevalence.csv", 2, "proportion", "'0,2'", "a decimal point", "write 0.2"),
     Bad("a thousands separator", cell("prevalence.csv", 2, "total", "1,100"),
         "thousands-separator", "prevalence.csv", 2, "total", "'1,100'", "without separators", "write 1100"),
+    Bad("a decimal comma before three digits", cell("contrasts.csv", 2, "estimate", "-0,202"),
+        "decimal-comma", "contrasts.csv", 2, "estimate", "'-0,202'", "a decimal point", "write -0.202 (a point"),
+    Bad("a comma of two readings", cell("contrasts.csv", 2, "estimate", "2,107"),
+        "ambiguous-comma", "contrasts.csv", 2, "estimate", "'2,107'", "without separators",
+        "write 2.107 if the comma is a decimal sign, 2107 if it groups thousands"),
+    Bad("an interval of no width", lambda r: r.cell("contrasts.csv", 2, "ci_low", "-0.4")
+        .cell("contrasts.csv", 2, "ci_high", "-0.4"),
+        "zero-variance", "contrasts.csv", 2, "ci_low", "-0.4 to -0.4", "ci_low below ci_high", "more decimals"),
+    Bad("a contradiction with a flag that does not explain it", lambda r: r.cell("prevalence.csv", 2, "flags", "odd")
+        .cell("prevalence.csv", 2, "proportion", "0.4"),
+        "contradiction", "prevalence.csv", 2, "proportion", "0.4 where 20/100", "within 0.01", "contradictory"),
+    *(Bad(f"{said} with {better} better and {low} to {high}", ratio(said, better, low, high),
+          "direction-contradicts-interval", "contrasts.csv", 2, "direction", f"{said} where", shown, "p-value")
+      for said, better, low, high, shown in (
+          ("favours_treatment", "lower", "0.6", "1.3", "no_clear_difference"),
+          ("favours_treatment", "lower", "1.1", "1.9", "favours_comparator"),
+          ("favours_treatment", "higher", "0.5", "0.9", "favours_comparator"),
+          ("no_clear_difference", "higher", "1.2", "1.9", "favours_treatment"),
+          ("favours_comparator", "lower", "0.5", "1", "favours_treatment or no_clear_difference"),
+      )),
     Bad("a percent sign", cell("prevalence.csv", 2, "proportion", "20%"),
         "percent-sign", "prevalence.csv", 2, "proportion", "'20%'", "a plain number", "leave out the percent sign"),
     Bad("a percentage in a proportion column", cell("prevalence.csv", 2, "proportion", "20"),
-        "percentage-in-proportion", "prevalence.csv", 2, "proportion", "'20'", "between 0 and 1", "write 0.2"),
+        "percentage-in-proportion", "prevalence.csv", 2, "proportion", "'20'", "between 0 and 1", "divide by 100"),
+    Bad("a share just above one", cell("prevalence.csv", 2, "proportion", "1.2"),
+        "percentage-in-proportion", "prevalence.csv", 2, "proportion", "'1.2'", "between 0 and 1",
+        "write a share from 0 to 1; if it is a percentage, divide by 100"),
     Bad("a proportion below zero", cell("prevalence.csv", 2, "proportion", "-0.2"),
         "not-a-proportion", "prevalence.csv", 2, "proportion", "'-0.2'", "between 0 and 1", "from 0 to 1"),
     Bad("a year of two digits", cell("studies.csv", 2, "year", "99"),
@@ -167,6 +207,10 @@ BAD = [
         "unknown-region", "prevalence.csv", 2, "region", "'norht'", "north, south, west", "did you mean 'north'?"),
     Bad("an unknown country", cell("prevalence.csv", 2, "countries", "NO"),
         "unknown-country", "prevalence.csv", 2, "countries", "'NO'", "alpha-3", "write NOR"),
+    *(Bad(f"{name} as a country", cell("prevalence.csv", 2, "countries", name),
+          "unknown-country", "prevalence.csv", 2, "countries", repr(name), "alpha-3", f"write {code}")
+      for name, code in (("UK", "GBR"), ("U.S.", "USA"), ("England", "GBR"), ("South Korea", "KOR"),
+                         ("Norway SWE", "NOR"), ("Great Britain", "GBR"), ("Russia", "RUS"))),
     Bad("a country that does not exist", cell("prevalence.csv", 2, "countries", "XYZ"),
         "unknown-country", "prevalence.csv", 2, "countries", "'XYZ'", "alpha-3", "three capital letters"),
     Bad("a country in two regions", cell("prevalence.csv", 6, "region", "south"),
@@ -190,9 +234,10 @@ BAD = [
     Bad("a review file in Latin-1", recode(Y, "latin-1", "A small", "Ä small"),
         "wrong-encoding", Y, 3, None, "0xc4", "UTF-8", "Latin-1"),
     Bad("a file in UTF-16", recode("studies.csv", "utf-16"),
-        "wrong-encoding", "studies.csv", None, None, "UTF-16", "UTF-8", "save the file as UTF-8"),
+        "wrong-encoding", "studies.csv", None, None, "UTF-16", "UTF-8", "save the file as UTF-8 without BOM"),
     Bad("a byte order mark", recode("studies.csv", "utf-8-sig"),
-        "byte-order-mark", "studies.csv", 1, None, "a byte order mark", "plain UTF-8", "without BOM"),
+        "byte-order-mark", "studies.csv", 1, None, "a byte order mark", "plain UTF-8",
+        r"sed -i '1s/^\xEF\xBB\xBF//' studies.csv"),
     Bad("a byte order mark in YAML", recode(Y, "utf-8-sig"),
         "byte-order-mark", Y, 1, None, "a byte order mark", "plain UTF-8", "without BOM"),
     Bad("an empty table", lambda r: r.write("arms.csv", ""),
@@ -212,9 +257,9 @@ BAD = [
     Bad("a null character", lambda r: r.edit("studies.csv", "Beta 2002", "Beta\x00 2002"),
         "null-character", "studies.csv", 3, None, "a null character", "plain text", "save the file again"),
     Bad("a ragged row", lambda r: r.edit("arms.csv", "a3,beta_2002,a,dbt,", "a3,beta_2002,a,dbt,,"),
-        "wrong-number-of-cells", "arms.csv", 4, None, "10 cells", "9 cells", "unquoted comma"),
+        "wrong-number-of-cells", "arms.csv", 4, None, "12 cells", "11 cells", "unquoted comma"),
     Bad("a short row", lambda r: r.edit("arms.csv", "a3,beta_2002,a,dbt,", "a3,beta_2002,a,"),
-        "wrong-number-of-cells", "arms.csv", 4, None, "8 cells", "9 cells", "missing"),
+        "wrong-number-of-cells", "arms.csv", 4, None, "10 cells", "11 cells", "missing"),
     Bad("an unclosed quote", lambda r: r.edit("studies.csv", "Beta 2002", '"Beta 2002'),
         "broken-csv", "studies.csv", 3, None, "end of data", "comma-separated values", "quotation mark"),
     Bad("a quote that ends too early", lambda r: r.edit("studies.csv", "Beta 2002", '"Beta" 2002'),
@@ -241,7 +286,15 @@ BAD = [
     Bad("YAML with a wrong indent", yaml("    kind: prevalence", "   kind: prevalence"),
         "broken-yaml", Y, "   kind: prevalence", None, "", "valid YAML", "indentation"),
     Bad("YAML with a tab", yaml("    kind: prevalence", "\tkind: prevalence"),
-        "broken-yaml", Y, "\tkind", None, "", "valid YAML", "indentation"),
+        "broken-yaml", Y, "\tkind", None, "a tab", "valid YAML", "with spaces; mend this first"),
+    Bad("YAML with a sign that begins no value", yaml("title: A small", "title: @A small"),
+        "broken-yaml", Y, 3, None, "a value that begins with @", "valid YAML", "put the value in quotes"),
+    Bad("YAML with a colon in a value", yaml("title: A small", "title: A: small"),
+        "broken-yaml", Y, 3, None, "a second colon", "valid YAML", "in quotes"),
+    Bad("an id that is none in the review file", yaml("id: small", "id: My Review"),
+        "bad-value", Y, 2, "id", "'My Review'", "an id of lower-case letters", "correct"),
+    Bad("a help line of no country", lambda r: r.edit("helplines.yaml", "country: INT", "country: all"),
+        "bad-value", "helplines.yaml", 4, "lines.0.country", "'all'", "alpha-3 code, or INT", "correct"),
     Bad("YAML that repeats itself for ever", yaml("title: A small review", "title: &a {b: {c: *a}}"),
         "bad-value", Y, "title:", "title", "a mapping", "string", "correct"),
     Bad("YAML nested too deeply", yaml("title: A small review", "title: " + "[" * 400),
@@ -269,18 +322,18 @@ BAD = [
     Bad("a number where words belong", yaml('version: "1"', "version: 1.0"),
         "bad-value", Y, 4, "version", "1.0", "string", "quotes"),
     Bad("no date", yaml("2026-01-02", "yesterday"),
-        "bad-value", Y, 5, "updated", "'yesterday'", "date", "correct"),
+        "bad-value", Y, 5, "updated", "'yesterday'", "a date", "write for instance 2026-11-23"),
     Bad("a day that does not exist", yaml("2026-01-02", "2026-02-30"),
-        "bad-value", Y, 5, "updated", "2026-02-30", "date", "correct"),
+        "bad-value", Y, 5, "updated", "2026-02-30", "a date", "write for instance 2026-11-23"),
     Bad("another version of the schema", yaml("comfrey: 1", "comfrey: 2"),
         "bad-value", Y, 1, "comfrey", "2", "1", "correct"),
     Bad("no help lines", yaml("helplines: helplines.yaml\n", ""),
-        "bad-value", Y, 1, None, "", "helplines", ""),
+        "bad-value", Y, 1, None, "without help lines", "the key `helplines`", "helplines.yaml"),
     Bad("help lines without a line", lambda r: r.write("helplines.yaml", r.text("helplines.yaml").split("lines:")[0]
                                                        + "lines: []\n"),
-        "bad-value", "helplines.yaml", 3, "lines", "a list", "1 item", "correct"),
+        "bad-value", "helplines.yaml", 3, "lines", "an empty list", "1 item", "correct"),
     Bad("a rule with two conditions", yaml("is: [community],", "is: [community], present: true,"),
-        "bad-value", Y, "{id: setting", "questions.0.eligible.0", "a mapping", "exactly one of", "correct"),
+        "bad-value", Y, "{id: setting", "questions.0.eligible.0", "2 conditions", "exactly one of", "leave one"),
     Bad("a question with an unknown table", yaml("    table: forms", "    table: form"),
         "unknown-table", Y, "table: form\n", "questions.1.table", "'form'", "forms", "did you mean 'forms'?"),
     Bad("a question with a table of another type", yaml("    table: forms", "    table: arms"),
@@ -352,6 +405,37 @@ def test_the_unbroken_review_has_no_problem(small):
     assert small.problems() == ()
 
 
+NEEDED = [
+    (table.removesuffix(".csv"), column)
+    for table, kind in (
+        ("studies.csv", "studies"), ("prevalence.csv", "proportions"), ("treatments.csv", "treatments"),
+        ("arms.csv", "arms"), ("contrasts.csv", "contrasts"), ("mechanisms.csv", "associations"),
+        ("claims.csv", "claims"), ("precautions.csv", "precautions"), ("published.csv", "published"),
+        ("edges.csv", "edges"), ("accuracy.csv", "accuracy"),
+    )
+    for column in ROW_TYPES[kind].header
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "column"), NEEDED)
+def test_a_column_that_is_left_out_is_one_problem(table, column, small):
+    if table in {"published", "edges", "accuracy"}:
+        small.write(f"{table}.csv", ",".join(ROW_TYPES[table].header) + "\n")
+        small.edit("review.yaml", "questions:\n", f"  {table}: {{file: {table}.csv, type: {table}}}\nquestions:\n")
+    assert small.problems() == ()
+    rows = small.rows(f"{table}.csv")
+    place = rows[0].index(column)
+    small.write(f"{table}.csv", "".join(",".join(row[:place] + row[place + 1 :]) + "\n" for row in rows))
+    (problem,) = small.problems()
+    assert (problem.code, problem.file, problem.column) == ("missing-column", f"{table}.csv", column)
+
+
+def test_cells_that_must_be_filled_are_in_the_header():
+    for kind in ROW_TYPES.values():
+        assert set(kind.required) <= set(kind.header) <= set(kind.model_fields)
+        assert kind.key in kind.header
+
+
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name.replace(" ", "-"))
 def test_a_bad_input_is_reported_with_its_place_and_remedy_and_nothing_is_written(bad, small, tmp_path):
     bad.break_it(small)
@@ -383,6 +467,44 @@ def test_a_bad_input_is_reported_with_its_place_and_remedy_and_nothing_is_writte
         assert small.files() == before
     # Rows that only refer to a wrong row are not blamed for it.
     assert len(problems) <= 2 or bad.name in CASCADES, "\n".join(map(str, problems))
+
+
+@pytest.mark.parametrize("flag", ["contradictory", "weighted", "approximate", "rounded", "count_percent_differ"])
+def test_a_flag_that_explains_lets_a_contradiction_stand(flag, small):
+    small.edit("review.yaml", "flags: {odd", f"flags: {{{flag}: explained, odd")
+    small.cell("prevalence.csv", 2, "proportion", "0.4").cell("prevalence.csv", 2, "flags", flag)
+    assert small.problems() == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "better", "low", "high", "flags"),
+    [
+        ("favours_treatment", "lower", "0.5", "1", ""),
+        ("no_clear_difference", "lower", "1", "2", ""),
+        ("not_reported", "lower", "0.5", "0.9", ""),
+        ("favours_treatment", "", "1.1", "1.9", ""),
+        ("favours_treatment", "lower", "0.6", "1.3", "interval_not_symmetric"),
+    ],
+)
+def test_a_direction_that_the_interval_allows_or_a_flag_explains_is_fine(said, better, low, high, flags, small):
+    small.edit("review.yaml", "flags: {odd", "flags: {interval_not_symmetric: printed so, odd")
+    ratio(said, better, low, high)(small)
+    small.cell("contrasts.csv", 2, "flags", flags)
+    assert small.problems() == ()
+
+
+def test_a_wrong_item_of_a_list_is_not_a_missing_one(small):
+    small.edit("helplines.yaml", "country: INT", "country: all")
+    assert [problem.column for problem in small.problems()] == ["lines.0.country"]
+
+
+@pytest.mark.skipif(shutil.which("sed") is None or sys.platform != "linux", reason="needs GNU sed")
+def test_the_way_out_of_a_byte_order_mark_works(small):
+    small.write("studies.csv", small.text("studies.csv").encode("utf-8-sig"))
+    (problem,) = small.problems()
+    command = problem.fix.split("command line: ")[1].split(" (in Excel")[0]
+    subprocess.run(shlex.split(command), check=True, cwd=small.path)
+    assert small.problems() == ()
 
 
 def test_windows_line_ends_are_fine(small):

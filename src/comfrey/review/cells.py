@@ -44,7 +44,7 @@ def cell_error(code: str, expected: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError(code, "{expected}", {"expected": expected, "fix": fix})
 
 
-def _number(text: Any) -> float:
+def _number(text: Any, *, count: bool = False) -> float:
     if isinstance(text, (int, float)):
         return float(text)
     if _NUMBER.fullmatch(text):
@@ -52,8 +52,14 @@ def _number(text: Any) -> float:
         if abs(value) == float("inf"):
             raise cell_error("not-finite", "a finite number", "write a number that a computer can hold")
         return value
-    if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", text):
-        raise cell_error("thousands-separator", "a number without separators", f"write {text.replace(',', '')}")
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", text):
+        plain = text.replace(",", "")
+        if count or text.count(",") > 1 or "." in text:
+            raise cell_error("thousands-separator", "a number without separators", f"write {plain}")
+        raise cell_error(
+            "ambiguous-comma", "a number with a decimal point and without separators",
+            f"write {text.replace(',', '.')} if the comma is a decimal sign, {plain} if it groups thousands",
+        )  # fmt: skip
     if re.fullmatch(r"[+-]?\d+,\d+", text):
         raise cell_error(
             "decimal-comma", "a number with a decimal point", f"write {text.replace(',', '.')} (a point, not a comma)"
@@ -79,7 +85,7 @@ def _positive(text: Any) -> float:
 
 
 def _count(text: Any) -> int:
-    value = _number(text)
+    value = _number(text, count=True)
     if not 0 <= value <= _MOST or value != int(value):
         raise cell_error("not-a-count", "a whole number, zero or more", "write a count of people or events")
     return int(value)
@@ -91,7 +97,7 @@ def _proportion(text: Any) -> float:
         raise cell_error(
             "percentage-in-proportion",
             "a proportion between 0 and 1",
-            f"this looks like a percentage: write {value / 100:.6g}",
+            "write a share from 0 to 1; if it is a percentage, divide by 100",
         )
     if not 0 <= value <= 1:
         raise cell_error("not-a-proportion", "a proportion between 0 and 1", "write the share as a number from 0 to 1")
@@ -131,9 +137,9 @@ def _identifiers(text: Any) -> tuple[str, ...]:
     return tuple(_identifier(part) for part in str(text).split())
 
 
-def slug(text: str) -> str:
-    """Turn any words into an id."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "a_name"
+def slug(text: str, otherwise: str = "a_name") -> str:
+    """Turn any words into an id; `otherwise` is the id where nothing of them can stand in one."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or otherwise
 
 
 def _source(text: Any) -> str:
@@ -161,17 +167,42 @@ def known_countries() -> frozenset[str]:
     return frozenset(country.alpha_3 for country in pycountry.countries)
 
 
-def _countries(text: Any) -> tuple[str, ...]:
+_COUNTRY_NAMES = {
+    "uk": "GBR", "england": "GBR", "scotland": "GBR", "wales": "GBR", "northern ireland": "GBR", "britain": "GBR",
+    "great britain": "GBR", "us": "USA", "usa": "USA", "america": "USA", "uae": "ARE", "turkey": "TUR",
+    "russia": "RUS", "korea": "KOR", "south korea": "KOR", "north korea": "PRK", "holland": "NLD",
+}  # fmt: skip
+
+
+def _country_meant(words: str) -> str | None:
+    """Return the code of a country that is named in another way, or None."""
     import pycountry
 
+    known = _COUNTRY_NAMES.get(words.lower().replace(".", "").strip())
+    if known is not None:
+        return known
+    try:
+        return str(pycountry.countries.lookup(words).alpha_3)
+    except LookupError:
+        pass
+    if len(words) < 4 or not re.fullmatch(r"[^\W\d_]+([ '-][^\W\d_]+)*", words):
+        return None
+    try:
+        like = pycountry.countries.search_fuzzy(words)
+    except LookupError:
+        return None
+    return str(like[0].alpha_3) if len(like) == 1 else None
+
+
+def _countries(text: Any) -> tuple[str, ...]:
     codes = tuple(str(text).split())
     for code in codes:
         if code not in known_countries():
-            try:
-                hint = f"write {pycountry.countries.lookup(text).alpha_3}"
-            except LookupError:
-                hint = "use three capital letters, several separated by spaces, for instance NOR or CHE DEU"
-            raise cell_error("unknown-country", "ISO 3166-1 alpha-3 country codes", hint)
+            meant = _country_meant(str(text)) or _country_meant(code)
+            hint = "use three capital letters, several separated by spaces, for instance NOR or CHE DEU"
+            raise cell_error(
+                "unknown-country", "ISO 3166-1 alpha-3 country codes", f"write {meant}" if meant is not None else hint
+            )
     return codes
 
 

@@ -59,6 +59,18 @@ Derivation = Literal[
 ]  # fmt: skip
 
 
+# Flags that say why a printed share is not cases of total, and why a direction is not that of the interval beside it.
+_SHARE_EXPLAINED = frozenset({
+    "approximate", "cases_from_percentage", "cases_not_binomial", "conflicting", "contradictory",
+    "count_percent_differ", "counts_exceed_total", "not_attainable", "rounded", "rounded_percentage", "weighted",
+})  # fmt: skip
+_DIRECTION_EXPLAINED = frozenset({
+    "conflicting", "contradictory", "credible_interval", "direction_inferred", "direction_unclear",
+    "interval_not_symmetric", "p_inconsistent", "sign_inconsistent", "significance_not_seen",
+})  # fmt: skip
+_RATIOS = frozenset({"OR", "RR", "HR", "IRR"})
+
+
 class Row(BaseModel):
     """What every row has: whose number it is, where it comes from, how it came about, and what is odd about it."""
 
@@ -66,6 +78,9 @@ class Row(BaseModel):
 
     key: ClassVar[str] = "row"
     required: ClassVar[tuple[str, ...]] = ()
+    """Columns whose cells must be filled."""
+    header: ClassVar[tuple[str, ...]] = ()
+    """Columns that the header must hold; their cells may be empty where they are not required."""
 
     source: Source | None = None
     flags: Flags = ()
@@ -88,6 +103,7 @@ class Study(Row):
 
     key: ClassVar[str] = "study"
     required: ClassVar[tuple[str, ...]] = ("study", "label", "source")
+    header: ClassVar[tuple[str, ...]] = ("study", "label", "year", "source", "design", "flags")
 
     study: Identifier
     label: Text
@@ -118,6 +134,9 @@ class ProportionRow(_OfStudy):
     """So many of so many people: prevalence, or the share that reports a form of behaviour."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "sample", "countries", "total", "cases", "proportion", "derivation", "source", "flags",
+    )  # fmt: skip
 
     sample: Identifier | None = None
     countries: Countries = ()
@@ -132,12 +151,15 @@ class ProportionRow(_OfStudy):
         total, cases, printed = (cells.get(name) for name in ("total", "cases", "proportion"))
         if total == 0:
             yield "no-people", "total", "0", "at least one person", "correct the total or leave the cell empty"
-        if not total or cases is None or printed is None or cells.get("flags"):
+        explained = cells.get("derivation") == "weighted" or _SHARE_EXPLAINED & set(cells.get("flags") or ())
+        if not total or cases is None or printed is None or explained:
             return
         if abs(cases / total - printed) > 0.01 and cases <= total:
             yield (
                 "contradiction", "proportion", f"{printed:g} where {cases}/{total} is {cases / total:.4g}",
-                "agreement within 0.01", "check the source; if it prints both, say so with a flag (e.g. contradictory)",
+                "agreement within 0.01",
+                "check the source; if it prints both, say why with a flag: contradictory, weighted, approximate, "
+                "rounded, count_percent_differ or cases_not_binomial",
             )  # fmt: skip
 
 
@@ -145,6 +167,9 @@ class Arm(_OfStudy):
     """One arm of a trial with one outcome at one time."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "arm", "treatment", "outcome")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "arm", "treatment", "outcome", "weeks", "total", "events", "derivation", "source", "flags",
+    )  # fmt: skip
 
     arm: Identifier
     treatment: Identifier
@@ -169,6 +194,12 @@ def _interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
     if low is not None and high is not None and low > high:
         yield "interval-reversed", "ci_low", f"{low:g} above {high:g}", "ci_low below ci_high", "exchange the two"
         return
+    if low is not None and low == high and estimate is not None:
+        yield (
+            "zero-variance", "ci_low", f"{low:g} to {high:g}, an interval of no width", "ci_low below ci_high",
+            "look for more decimals in the source, or leave the interval empty: no estimate is without error",
+        )  # fmt: skip
+        return
     outside = estimate is not None and low is not None and high is not None and not low <= estimate <= high
     if outside and "sign_inconsistent" not in (cells.get("flags") or ()):
         yield (
@@ -176,7 +207,7 @@ def _interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
             "an estimate within its interval",
             "check the source; if it is printed so, add the flag sign_inconsistent (the row is then not pooled)",
         )  # fmt: skip
-    if cells.get("measure") in {"OR", "RR", "HR", "IRR"}:
+    if cells.get("measure") in _RATIOS:
         for column in ("estimate", "ci_low", "ci_high"):
             value = cells.get(column)
             if value is not None and value <= 0:
@@ -186,10 +217,37 @@ def _interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
                 )  # fmt: skip
 
 
+def _against_interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
+    """Find a direction that the interval of the ratio beside it contradicts; a bound of just 1 may be rounded."""
+    low, high, better, said = (cells.get(name) for name in ("ci_low", "ci_high", "better", "direction"))
+    if cells.get("measure") not in _RATIOS or low is None or high is None or better is None:
+        return
+    if said in {None, "not_reported"} or not 0 < low < high or _DIRECTION_EXPLAINED & set(cells.get("flags") or ()):
+        return
+    if low < 1 < high:
+        shown = {"no_clear_difference"}
+    elif low == 1 or high == 1:
+        side = "favours_treatment" if (high == 1) == (better == "lower") else "favours_comparator"
+        shown = {"no_clear_difference", side}
+    else:
+        shown = {"favours_treatment" if (high < 1) == (better == "lower") else "favours_comparator"}
+    if said not in shown:
+        yield (
+            "direction-contradicts-interval", "direction",
+            f"{said} where the interval is {low:g} to {high:g} and {better} is better", " or ".join(sorted(shown)),
+            "check direction, better and the interval; if the source says so (for instance by its p-value), add a flag "
+            "that explains it: interval_not_symmetric, significance_not_seen or contradictory",
+        )  # fmt: skip
+
+
 class Contrast(_OfStudy):
     """A treatment compared with a comparator as printed: an effect, or only its direction."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "treatment", "outcome", "direction")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "treatment", "comparator", "outcome", "weeks", "measure", "estimate", "ci_low", "ci_high",
+        "direction", "derivation", "source", "flags",
+    )  # fmt: skip
 
     treatment: Identifier
     comparator: Identifier | None = None
@@ -210,8 +268,9 @@ class Contrast(_OfStudy):
 
     @staticmethod
     def rules(cells: Mapping[str, Any]) -> Iterator[Broken]:
-        """Keep estimates within their intervals, ratios above zero, and treatments from themselves."""
+        """Keep estimates within their intervals, ratios above zero, directions true, treatments from themselves."""
         yield from _interval(cells)
+        yield from _against_interval(cells)
         if cells.get("treatment") is not None and cells.get("treatment") == cells.get("comparator"):
             yield (
                 "compared-with-itself", "comparator", str(cells["comparator"]), "another treatment",
@@ -223,6 +282,10 @@ class Association(_OfStudy):
     """What was measured in cases against a comparator: a mechanism's construct or a signature's marker."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "topic", "direction")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "topic", "population", "comparator", "total_cases", "total_controls", "measure",
+        "estimate", "ci_low", "ci_high", "direction", "level", "derivation", "source", "flags",
+    )  # fmt: skip
 
     topic: Identifier
     modality: Identifier | None = None
@@ -265,6 +328,7 @@ class Treatment(Row):
 
     key: ClassVar[str] = "treatment"
     required: ClassVar[tuple[str, ...]] = ("treatment", "label", "role")
+    header: ClassVar[tuple[str, ...]] = ("treatment", "label", "components", "role")
 
     treatment: Identifier
     label: Text
@@ -279,6 +343,9 @@ class Claim(Row):
 
     key: ClassVar[str] = "claim"
     required: ClassVar[tuple[str, ...]] = ("claim", "position", "category", "intervention", "treatments", "mechanism")
+    header: ClassVar[tuple[str, ...]] = (
+        "claim", "position", "category", "intervention", "treatments", "mechanism", "mechanism_limits",
+    )  # fmt: skip
 
     claim: Identifier
     position: Count
@@ -297,6 +364,9 @@ class Precaution(Row):
 
     key: ClassVar[str] = "rule"
     required: ClassVar[tuple[str, ...]] = ("rule", "treatments", "kind", "severity", "message", "source")
+    header: ClassVar[tuple[str, ...]] = (
+        "rule", "treatments", "kind", "condition", "severity", "message", "source", "flags",
+    )  # fmt: skip
 
     rule: Identifier
     treatments: Identifiers
@@ -316,6 +386,7 @@ class Published(_OfStudy):
     """A pooled result that another review printed: quoted beside our own, never pooled with it."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "about")
+    header: ClassVar[tuple[str, ...]] = ("row", "study", "about", "measure", "estimate", "ci_low", "ci_high", "flags")
 
     about: Identifier
     """The question that it speaks to."""
@@ -340,6 +411,9 @@ class Edge(Row):
 
     key: ClassVar[str] = "edge"
     required: ClassVar[tuple[str, ...]] = ("edge", "from_node", "to_node", "kind", "directness", "result", "statement")
+    header: ClassVar[tuple[str, ...]] = (
+        "edge", "from_node", "to_node", "kind", "directness", "result", "statement", "source", "flags",
+    )  # fmt: skip
 
     edge: Identifier
     from_node: Identifier
@@ -354,6 +428,10 @@ class Accuracy(_OfStudy):
     """How well a model told people apart."""
 
     required: ClassVar[tuple[str, ...]] = ("row", "study", "model")
+    header: ClassVar[tuple[str, ...]] = (
+        "row", "study", "model", "population", "total_cases", "total_controls", "sensitivity", "specificity",
+        "auc_low", "auc_high", "accuracy", "source", "flags",
+    )  # fmt: skip
 
     modality: Identifier | None = None
     model: Text

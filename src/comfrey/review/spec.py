@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 __all__ = [
     "Associations",
@@ -22,7 +23,9 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+ID_PATTERN = r"^[a-z0-9][a-z0-9_-]*$"
+COUNTRY_PATTERN = r"^([A-Z]{3}|INT)$"
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Method = Literal["EE", "DL", "DL2", "HE", "HS", "HSk", "SJ", "ML", "REML", "EB", "PM", "PMM"]
 Test = Literal["z", "t", "hk", "hk-adhoc"]
 Words = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -77,7 +80,15 @@ class Rule(_Strict):
             if getattr(self, name) is not None
         ]
         if len(given) != 1:
-            raise ValueError("give exactly one of: is, is_not, lacks, present, at_least, at_most")
+            raise PydanticCustomError(
+                "conditions",
+                "a rule has exactly one condition",
+                {
+                    "found": f"{len(given) or 'no'} conditions",
+                    "expected": "exactly one of: is, is_not, lacks, present, at_least, at_most",
+                    "fix": "leave one condition, or make several rules, each with its reason",
+                },
+            )
         return self
 
 
@@ -280,14 +291,22 @@ class ReviewSpec(_Strict):
     @model_validator(mode="after")
     def _helplines_where_needed(self) -> ReviewSpec:
         if self.content == "self_injury" and self.helplines is None:
-            raise ValueError("a review on self-injury needs `helplines`, the file of help lines for its help box")
+            raise PydanticCustomError(
+                "helplines",
+                "a review on self-injury needs help lines",
+                {
+                    "found": "a review on self-injury without help lines",
+                    "expected": "the key `helplines`: the file of help lines that its help box shows",
+                    "fix": "add `helplines: helplines.yaml` and that file; the schema says what it holds",
+                },
+            )
         return self
 
 
 class Helpline(_Strict):
     """One service that people can turn to."""
 
-    country: Annotated[str, Field(pattern=r"^([A-Z]{3}|INT)$")]
+    country: Annotated[str, Field(pattern=COUNTRY_PATTERN)]
     where: Words
     name: Words
     reach: Words
@@ -313,5 +332,6 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         for internal in ("line", "more"):
             schema["properties"].pop(internal)
         schema["required"] = list(row.required)
+        schema["x-header"] = list(row.header)
         schemas[f"table-{name}"] = schema
     return schemas

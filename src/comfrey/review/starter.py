@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from comfrey.errors import InputError
+from comfrey.review.aside import folder_aside
+from comfrey.review.cells import slug
 
 __all__ = ["write_starter"]
 
@@ -37,24 +37,24 @@ questions:
     at_weeks: 52
 """,
     "studies.csv": """\
-study,label,year,source,design,note
-first_2019,First 2019,2019,ref:Invented example no. 1,rct,invented
-second_2021,Second 2021,2021,ref:Invented example no. 2,rct,invented
-third_2024,Third 2024,2024,ref:Invented example no. 3,rct,invented
+study,label,year,source,design,note,flags
+first_2019,First 2019,2019,ref:Invented example no. 1,rct,invented,
+second_2021,Second 2021,2021,ref:Invented example no. 2,rct,invented,
+third_2024,Third 2024,2024,ref:Invented example no. 3,rct,invented,
 """,
     "treatments.csv": """\
-treatment,label,role
-new,New treatment,active
-usual,Usual care,control
+treatment,label,role,components
+new,New treatment,active,
+usual,Usual care,control,
 """,
     "arms.csv": """\
-row,study,arm,treatment,outcome,weeks,total,events
-r1,first_2019,a,new,relapse,52,60,12
-r2,first_2019,b,usual,relapse,52,58,20
-r3,second_2021,a,new,relapse,52,110,31
-r4,second_2021,b,usual,relapse,52,112,39
-r5,third_2024,a,new,relapse,26,45,9
-r6,third_2024,b,usual,relapse,26,47,15
+row,study,arm,treatment,outcome,weeks,total,events,derivation,source,flags
+r1,first_2019,a,new,relapse,52,60,12,,,
+r2,first_2019,b,usual,relapse,52,58,20,,,
+r3,second_2021,a,new,relapse,52,110,31,,,
+r4,second_2021,b,usual,relapse,52,112,39,,,
+r5,third_2024,a,new,relapse,26,45,9,,,
+r6,third_2024,b,usual,relapse,26,47,15,,,
 """,
 }
 
@@ -65,7 +65,7 @@ def write_starter(folder: str | Path) -> None:
     Parameters
     ----------
     folder : str or Path
-        A folder that does not exist, or is empty.
+        A folder that does not exist, or is empty. Its name becomes the id of the review.
 
     Raises
     ------
@@ -88,15 +88,14 @@ def write_starter(folder: str | Path) -> None:
             expected="a folder that does not exist",
             fix="name another one",
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        for name, text in _FILES.items():
-            (aside / name).write_text(text, encoding="utf-8", newline="\n")
-        if target.exists():
-            target.rmdir()
-        aside.chmod(0o755)
-        aside.replace(target)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    name = slug(target.resolve().name, "my_review")
+    with folder_aside(target) as aside:
+        for file, text in _FILES.items():
+            (aside / file).write_text(text.replace("id: my_review", f"id: {name}", 1), encoding="utf-8", newline="\n")
+        if target.exists():  # it stays, being perhaps where the caller stands
+            for path in aside.iterdir():
+                path.replace(target / path.name)
+            aside.rmdir()
+        else:
+            aside.chmod(0o755)
+            aside.replace(target)

@@ -137,7 +137,7 @@ def _lines(text: str, file: str, problems: list[Problem]) -> list[tuple[int, lis
 
 def _header_is_right(header: list[str], kind: type[Row], spec: TableSpec, problems: list[Problem]) -> bool:
     known = [name for name in kind.model_fields if name not in _INTERNAL] + list(spec.columns)
-    needed = list(dict.fromkeys([*kind.required, *spec.columns]))
+    needed = list(dict.fromkeys([*kind.header, *spec.columns]))
     missing = [name for name in needed if name not in header]
     right = True
     for name in dict.fromkeys(header):

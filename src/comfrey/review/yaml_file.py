@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import warnings
 from dataclasses import replace
 from functools import cache
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from comfrey.review.problems import Problem
+from comfrey.review.spec import COUNTRY_PATTERN, ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +54,13 @@ def read_yaml(path: Path, name: str, model: type[Model], problems: list[Problem]
     try:
         return model.model_validate(plain)
     except ValidationError as error:
-        problems.extend(_problem(detail, tree, name, model) for detail in error.errors())
+        found = error.errors()
+        inner = {detail["loc"][:depth] for detail in found for depth in range(len(detail["loc"]))}
+        problems.extend(
+            _problem(detail, tree, name, model)
+            for detail in found
+            if detail["type"] != "too_short" or detail["loc"] not in inner  # an item that is wrong is no missing one
+        )
         return None
 
 
@@ -90,12 +98,18 @@ def read_text(path: Path, name: str, problems: list[Problem]) -> str | None:
         wrong("empty-file", "an empty file", "at least a header line", "restore the content, or remove the file")
         return None
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        wrong("wrong-encoding", "UTF-16", "UTF-8", "save the file as UTF-8 (in a spreadsheet: 'CSV UTF-8')")
+        wrong(
+            "wrong-encoding", "UTF-16", "UTF-8 without a byte order mark",
+            "open it in a text editor and save the file as UTF-8 without BOM, or on the command line: "
+            f"iconv -f UTF-16 -t UTF-8 {shlex.quote(name)} > NEW",
+        )  # fmt: skip
         return None
     if raw.startswith(b"\xef\xbb\xbf"):
         wrong(
             "byte-order-mark", "a byte order mark before the first character", "plain UTF-8",
-            "save the file as UTF-8 without BOM, or remove its first three bytes", 1,
+            "open it in a text editor and save it with the encoding UTF-8 without BOM, or on the command line: "
+            f"sed -i '1s/^\\xEF\\xBB\\xBF//' {shlex.quote(name)} (in Excel, 'CSV UTF-8' writes the mark; "
+            "'CSV (comma delimited)' does not, but keeps plain ASCII only)", 1,
         )  # fmt: skip
         raw = raw[3:]
     try:
@@ -129,7 +143,20 @@ def _constructor() -> Any:
 
 
 def _broken(name: str, row: int | None, found: str) -> Problem:
+    """Say what is no YAML here, in words."""
+    found = found.removeprefix("found ").replace("but found", "not")
     fix = "look at this line and the one before it: indentation, a missing colon or an unclosed quote"
+    if sign := re.match(r"character '(\\t|.)' that cannot start", found):
+        tab = sign[1] == "\\t"
+        found = "a tab" if tab else f"a value that begins with {sign[1]}"
+        fix = "indent with spaces" if tab else "put the value in quotes"
+    elif found.startswith("mapping values are not allowed"):
+        found = "a second colon, or a key that is indented too far"
+        fix = "put a value that holds a colon in quotes; look at the indentation of this line and the one before it"
+    elif "<block end>" in found:
+        found = "a line that does not fit the lines above it"
+    if name == "review.yaml":
+        fix += "; mend this first: the tables are checked after"
     return Problem("broken-yaml", name, row, None, found, "valid YAML", fix)
 
 
@@ -223,8 +250,16 @@ def _problem(detail: Any, tree: Any, name: str, model: type[BaseModel]) -> Probl
     if kind == "missing":
         wanted = str(path[-1])
         return Problem("missing-key", name, row, column, "nothing", f"the key {wanted!r}", f"add {wanted!r}")
+    if "fix" in context:
+        return Problem("bad-value", name, row, column, context["found"], context["expected"], context["fix"])
     expected = str(context.get("expected_tags") or context.get("expected") or _in_words(detail["msg"]))
     fix = "correct this value"
+    if kind.startswith("date_"):
+        expected, fix = "a date: year, month, day", "write for instance 2026-11-23"
+    elif kind == "string_pattern_mismatch":
+        expected = _PATTERNS.get(context["pattern"], expected)
+    elif kind == "too_short":
+        expected, given = "at least 1 item in the list", given or ()
     options = re.findall(r"'([^']+)'", expected) if context else []
     if isinstance(given, str) and (near := difflib.get_close_matches(given, options, n=1)):
         fix = f"did you mean {near[0]!r}?"
@@ -236,7 +271,8 @@ def _problem(detail: Any, tree: Any, name: str, model: type[BaseModel]) -> Probl
     return Problem("bad-value", name, row, column, found, expected, fix)
 
 
-_KINDS = {list: "a list", dict: "a mapping", type(None): "nothing"}
+_PATTERNS = {ID_PATTERN: "an id of lower-case letters, digits, - and _", COUNTRY_PATTERN: "an alpha-3 code, or INT"}
+_KINDS = {list: "a list", tuple: "an empty list", dict: "a mapping", type(None): "nothing"}
 
 
 def _in_words(message: str) -> str:

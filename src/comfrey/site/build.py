@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfrey.errors import InputError
+from comfrey.review.aside import folder_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +56,8 @@ def build_review(folder: str | Path, output: str | Path, progress: Callable[[str
         If the review has problems: all of them. Nothing is written.
     InputError
         If the output folder is not one that may be replaced.
+    OSError
+        If the output cannot be written. Nothing is.
     """
     start = time.perf_counter()
     say = progress or (lambda _: None)
@@ -128,18 +131,13 @@ def _check_target(target: Path, folder: Path) -> None:
 
 def _put_in_place(content: Mapping[str, bytes], target: Path) -> None:
     """Write aside, on the same disk, and swap; an earlier build stays until the new one is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    with folder_aside(target) as aside:
         aside.chmod(0o777 & ~_umask())
         for name, data in content.items():
             path = aside / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         _swap(aside, target)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
 
 
 def _swap(aside: Path, target: Path) -> None:
@@ -157,7 +155,10 @@ def _swap(aside: Path, target: Path) -> None:
             old.replace(target)
         kept.rmdir()
         raise
-    shutil.rmtree(kept, ignore_errors=True)
+    try:
+        shutil.rmtree(kept, ignore_errors=True)
+    except KeyboardInterrupt:  # the new build is in place already
+        shutil.rmtree(kept, ignore_errors=True)
 
 
 def _umask() -> int:
