@@ -14,7 +14,7 @@ from comfrey.review.rows import Association
 
 HEAD = (
     "row,study,topic,comparator,total_cases,total_controls,measure,estimate,se,variance,ci_low,ci_high,"
-    "mean_cases,sd_cases,mean_controls,sd_controls,direction,level,flags"
+    "mean_cases,sd_cases,mean_controls,sd_controls,direction,level,flags,population,derivation,source"
 )
 
 
@@ -27,7 +27,7 @@ def question_of(small):
 
 
 def write(small, *lines):
-    small.write("mechanisms.csv", "\n".join([HEAD, *lines]) + "\n")
+    small.write("mechanisms.csv", "\n".join([HEAD, *(f"{line},,," for line in lines)]) + "\n")
     return small
 
 
