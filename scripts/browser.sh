@@ -4,14 +4,16 @@
 set -u
 cd "$(dirname "$0")/.."
 
-.venv/bin/python tests/chromium.py >/dev/null 2>&1 && exit 0
-printf 'setup: no Chromium found; installing one for the tests of the page\n' >&2
+ready() { .venv/bin/playwright --version >/dev/null 2>&1 && .venv/bin/python tests/chromium.py >/dev/null 2>&1; }
+
+ready && exit 0
+printf 'setup: no Chromium found, or its driver does not start; installing what the tests of the page need\n' >&2
 if command -v apt-get >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ]; then root=; else root='sudo -n'; fi
-    { $root apt-get update -q && $root apt-get install -y -q --no-install-recommends chromium; } >/dev/null 2>&1
+    { $root apt-get update -q && $root apt-get install -y -q --no-install-recommends chromium libatomic1; } >/dev/null 2>&1
 fi
-.venv/bin/python tests/chromium.py >/dev/null 2>&1 && exit 0
+ready && exit 0
 .venv/bin/playwright install chromium >/dev/null 2>&1
-.venv/bin/python tests/chromium.py >/dev/null 2>&1 && exit 0
+ready && exit 0
 printf 'setup: NO CHROMIUM COULD BE INSTALLED. The tests of the page will be skipped. Install chromium and run make setup again.\n' >&2
 exit 0

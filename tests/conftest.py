@@ -10,6 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time, so that a green commit stays green; HYPOTHESIS_PROFILE=explore draws new ones.
+settings.register_profile("project", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
 ROOT = Path(__file__).parents[1]
 REVIEWS = ROOT / "reviews"

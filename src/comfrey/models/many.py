@@ -235,7 +235,7 @@ def _table(block: Block, sizes: _INDEX, method: str, test: str, level: float) ->
         if method == "EE":
             wide = np.full(sizes.size, np.nan)
             h2 = block.q / df
-            i2 = np.where(block.q > 0, np.maximum(0.0, 100.0 * (1.0 - 1.0 / h2)), 0.0)
+            i2 = 100.0 * (1.0 - 1.0 / np.maximum(h2, 1.0))  # below one there is no heterogeneity
         else:
             h2 = block.tau2 / block.typical + 1.0
             i2 = 100.0 * block.tau2 / (block.tau2 + block.typical)
