@@ -66,3 +66,22 @@ def test_data_beyond_double_precision_are_refused(yi, vi, message):
         cf.pool(yi, vi)
     with pytest.raises(cf.InputError, match=message):
         cf.pool_many(yi, vi, [0, 0])
+
+
+@pytest.mark.parametrize("method", ["DL", "DL2", "HE", "HS", "SJ", "PM", "REML", "ML", "EB"])
+def test_a_regression_dominated_by_one_study_has_a_standard_error_of_tau2(method):
+    # the study with all the weight made differences of sums negative, and their root not a number
+    variances = np.array([1.0, 2.0, 1e-6])
+    fit = cf.pool([0.0, 0.0, 6.0], variances, moderators="x", data={"x": np.sqrt(variances)}, method=method)
+    assert np.isfinite(fit.se_tau2)
+    assert fit.se_tau2 > 0
+
+
+def test_the_spread_of_dersimonian_and_laird_in_a_regression_is_the_dense_one():
+    rng = np.random.default_rng(0)
+    x, v = rng.normal(size=8), rng.uniform(0.1, 1, 8)
+    fit = cf.pool(rng.normal(size=8), v, moderators="x", data={"x": x}, method="DL")
+    X, W = np.column_stack([np.ones(8), x]), np.diag(1 / v)
+    P = W - W @ X @ np.linalg.solve(X.T @ W @ X, X.T @ W)
+    S = np.diag(v + fit.tau2)
+    assert fit.se_tau2 == pytest.approx(np.sqrt(2 * np.trace(P @ S @ P @ S)) / np.trace(P), rel=1e-10)

@@ -62,11 +62,20 @@ def _spread_of_q(data: Observed, weights: Array, tau2: float) -> float:
         off = 2.0 * parts[top] * others.sum() + (others.sum() ** 2 - others @ others)
         diagonal = _diagonal(weights) * s
         return float(2.0 * (diagonal @ diagonal + off / weights.sum() ** 2))
-    inverse = np.linalg.inv((basis * weights[:, None]).T @ basis)
-    a = weights * s
-    middle = inverse @ ((basis * (a * weights)[:, None]).T @ basis)
-    last = inverse @ ((basis * (a * a * weights)[:, None]).T @ basis)
-    return float(2.0 * (a @ a - 2.0 * np.trace(last) + np.einsum("ij,ji->", middle, middle)))
+    return 2.0 * _trace_of_square(basis, weights, weights * s)
+
+
+def _trace_of_square(basis: Array, weights: Array, d: Array) -> float:
+    """Trace of ``(M D)^2`` with ``M = I - QQ'`` and Q an orthonormal basis of the weighted design, in O(k p^2).
+
+    It is the sum over i and j of ``M_ij^2 d_i d_j``: no term is negative, so the digits stay where one study has all
+    the weight.
+    """
+    q = np.linalg.qr(basis * np.sqrt(weights)[:, None])[0]
+    leverage = np.einsum("ij,ij->i", q, q)
+    inner = (q * d[:, None]).T @ q
+    off = max(0.0, float(np.sum(inner * inner)) - float(np.sum((leverage * d) ** 2)))
+    return float(np.sum(((1.0 - leverage) * d) ** 2)) + off
 
 
 def _diagonal(weights: Array) -> Array:
@@ -138,7 +147,11 @@ def _sidik_jonkman(data: Observed) -> Tau2:
 
 def _likelihood(data: Observed, restricted: bool) -> Tau2:
     tau2, certificate, m, at_zero = maximise_with_moments(data, restricted)
-    return Tau2(tau2, math.sqrt(2.0 / float(m.trace2 if restricted else m.sum_w2)), certificate, at_zero)
+    information = float(m.trace2 if restricted else m.sum_w2)
+    if information <= 0 and data.basis is not None:  # differences of sums have lost their digits
+        weights = 1.0 / (data.v + tau2)
+        information = _trace_of_square(data.basis, weights, weights)
+    return Tau2(tau2, math.sqrt(2.0 / information), certificate, at_zero)
 
 
 def _reml(data: Observed) -> Tau2:
