@@ -85,10 +85,11 @@ def _headline(
         read = sum(row.readable > 0 for row in table)
         none = sum(row.trials == 0 for row in table)
         unread = len(table) - read - none
-        parts = [f"for {words.spell(read)} a controlled trial with a result on self-injury could be read"]
-        parts += [f"for {words.spell(unread)} trials exist but no result could be read"] if unread else []
-        parts += [f"for {words.spell(none)} no trial was found"] if none else []
-        return f"Of {words.spell(len(table))} kinds of treatment: {words.listed(parts)}."
+        have = "has" if read == 1 else "have"
+        parts = [f"{words.spell(read)} {have} a controlled trial whose result on self-injury could be read"]
+        parts += [f"{words.spell(unread)} only trials whose result could not be read"] if unread else []
+        parts += [f"{words.spell(none)} no trial at all"] if none else []
+        return f"Of {words.spell(len(table))} kinds of treatment, {'; '.join(parts)}."
     if lead is None:
         return f"No controlled trial with an outcome of {question.outcome_label} was found."
     return lead.statement if len(main) == 1 else f"{words.counted(len(main), 'comparison')} were made. {lead.statement}"
