@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from comfrey.figures.style import COLOURS
+from comfrey.figures.style import COLOURS, edges
 from comfrey.findings import words
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def direction_counts(findings: Sequence[Finding], ax: Axes, *, title: str, narro
     Axes
     """
     transform = ax.get_yaxis_transform()
-    box = ax.get_position()
-    left, right = -box.x0 / box.width, 1 + (1 - box.x1) / box.width
+    left, right = edges(ax)
     middle = max((_middle(finding) for finding in findings), default=0) / 2 + 0.9
     reach = middle + max((max(f.counts["lower"], f.counts["higher"]) for f in findings), default=1) + 0.5
     for row, finding in enumerate(findings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from comfrey.figures.style import COLOURS
+from comfrey.figures.style import COLOURS, edges
 from comfrey.findings import words
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def category_bars(
     Axes
     """
     transform = ax.get_yaxis_transform()
-    box = ax.get_position()
-    left, right = -box.x0 / box.width, 1 + (1 - box.x1) / box.width
+    left, right = edges(ax)
     for row, (finding, label) in enumerate(zip(findings, labels, strict=True)):
         y = -row
         result = finding.result

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from comfrey.figures._rows import diamond, null_line, ratio_axis, ratio_ticks, side_of, span, whisker
-from comfrey.figures.style import COLOURS, new_figure
+from comfrey.figures.style import COLOURS, edges, new_figure
 from comfrey.findings import words
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ def forest(finding: Finding, ax: Axes, *, title: str, ends: tuple[str, str] | No
 
 def _columns(ax: Axes) -> tuple[float, float, float, float]:
     """Return where the text columns stand, in the axes' own coordinates: label, two of data, numbers."""
-    box = ax.get_position()
-    left, right = -box.x0 / box.width, 1 + (1 - box.x1) / box.width
+    left, right = edges(ax)
     return left, left * 0.30, left * 0.05, right
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from comfrey.figures.style import COLOURS
+from comfrey.figures.style import COLOURS, edges
 from comfrey.findings import words
 
 if TYPE_CHECKING:
@@ -58,14 +58,8 @@ def prevalence_by_group(
     ax.set_xticks(range(0, int(limit) + 1, step), [f"{tick}%" for tick in range(0, int(limit) + 1, step)])
     ax.grid(axis="x", color=COLOURS["hairline"], lw=0.7, zorder=0)
     ax.set_axisbelow(True)
-    ax.set_title(title, pad=8, x=0 if narrow else _left(ax))
+    ax.set_title(title, pad=8, x=0 if narrow else edges(ax)[0])
     return ax
-
-
-def _left(ax: Axes) -> float:
-    """Return the figure's left edge in the axes' own coordinates, so that titles align with row labels."""
-    box = ax.get_position()
-    return float(-box.x0 / box.width)
 
 
 def _interval(ax: Axes, finding: Finding, y: float, colour: str, limit: float) -> None:
@@ -99,8 +93,7 @@ def _words(ax: Axes, finding: Finding, label: str, y: float, *, narrow: bool, bo
         ax.text(1, y + 0.60, studies if finding.k else "no eligible study", ha="right", **small)
         ax.text(0, y + 0.34, number, **small)
         return
-    box = ax.get_position()
-    left, right = -box.x0 / box.width, 1 + (1 - box.x1) / box.width
+    left, right = edges(ax)
     ax.text(left, y, label, va="center", ha="left", transform=transform, weight=weight)
     if finding.k == 0:
         box_style = {"fc": COLOURS["paper"], "ec": "none", "pad": 1.5}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FONT", "house_style", "new_figure", "register_fonts", "to_png", "to_svg"]
+__all__ = ["COLOURS", "FONT", "edges", "house_style", "new_figure", "register_fonts", "to_png", "to_svg"]
 
 # Ink and muted on paper pass WCAG AA; checked in tests/figures/test_style.py.
 COLOURS = {
@@ -94,6 +94,12 @@ def new_figure(width: float, height: float, **margins: float) -> tuple[Figure, A
     top, bottom = margins.get("top", 0.3), margins.get("bottom", 0.45)
     box = (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
     return figure, figure.add_axes(box)
+
+
+def edges(ax: Axes) -> tuple[float, float]:
+    """Return the figure's left and right edge in the axes' own coordinates, where columns of text stand."""
+    box = ax.get_position()
+    return float(-box.x0 / box.width), float(1 + (1 - box.x1) / box.width)
 
 
 def to_svg(figure: Figure, name: str, title: str, description: str) -> str:

@@ -360,13 +360,7 @@ def _standardised(rows: Sequence[Association]) -> EffectSizes:
             others = {"mean_2": [row.mean_controls], "sd_2": [row.sd_controls], "n_2": [row.total_controls]}
             one = effect_sizes("SMD", **groups, **others)
         else:
-            # t of two independent groups is the difference over its error, so unit standard deviations and a
-            # difference of t sqrt(1/n1 + 1/n2) give the same standardised difference.
-            n_1, n_2 = float(row.total_cases or 0), float(row.total_controls or 0)
-            step = float(row.estimate or 0.0) * np.sqrt(1 / n_1 + 1 / n_2)
-            groups = {"mean_1": [step], "sd_1": [1.0], "n_1": [row.total_cases]}
-            others = {"mean_2": [0.0], "sd_2": [1.0], "n_2": [row.total_controls]}
-            one = effect_sizes("SMD", **groups, **others)
+            one = effect_sizes("SMD", t=[row.estimate], n_1=[row.total_cases], n_2=[row.total_controls])
         yi[i], vi[i] = one.yi[0], one.vi[0]
     return effect_sizes("SMD", estimate=yi, variance=vi)
 

@@ -246,7 +246,7 @@ def _title(review: Review, question: Proportions, analysis: _Analysis) -> str:
     if analysis.group:
         group = _label(review, question, analysis.by, analysis.group)
     split = _label(review, question, question.split, analysis.split) if analysis.split else "all together"
-    title = f"{group}, {split}"
+    title = f"{group[:1].upper()}{group[1:]}, {split}"
     return f"{analysis.sensitivity.label}: {title}" if analysis.sensitivity else title
 
 

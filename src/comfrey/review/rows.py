@@ -24,6 +24,7 @@ from comfrey.review.cells import (
     Weeks,
     Year,
 )
+from comfrey.review.row_rules import SHARE_EXPLAINED, Broken, against_interval, interval, not_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,8 +45,6 @@ __all__ = [
     "Treatment",
 ]
 
-Broken = tuple[str, str, str, str, str]
-
 Design = Literal[
     "survey", "cohort", "case_control", "experiment", "ema", "rct", "cluster_rct", "nonrandomised_trial", "single_arm",
     "case_series", "case_report", "registered_trial", "meta_analysis", "diagnostic", "label", "guideline",
@@ -57,18 +56,6 @@ Derivation = Literal[
     "printed", "from_percentage", "complement", "sum", "from_effect", "rounded_percentage", "weighted", "recoded",
     "computed", "derived",
 ]  # fmt: skip
-
-
-# Flags that say why a printed share is not cases of total, and why a direction is not that of the interval beside it.
-_SHARE_EXPLAINED = frozenset({
-    "approximate", "cases_from_percentage", "cases_not_binomial", "conflicting", "contradictory",
-    "count_percent_differ", "counts_exceed_total", "not_attainable", "rounded", "rounded_percentage", "weighted",
-})  # fmt: skip
-_DIRECTION_EXPLAINED = frozenset({
-    "conflicting", "contradictory", "credible_interval", "direction_inferred", "direction_unclear",
-    "interval_not_symmetric", "p_inconsistent", "sign_inconsistent", "significance_not_seen",
-})  # fmt: skip
-_RATIOS = frozenset({"OR", "RR", "HR", "IRR"})
 
 
 class Row(BaseModel):
@@ -121,15 +108,6 @@ class _OfStudy(Row):
     derivation: Derivation = "printed"
 
 
-def _above(cells: Mapping[str, Any], part: str, whole: str) -> Iterator[Broken]:
-    low, high = cells.get(part), cells.get(whole)
-    if low is not None and high is not None and low > high:
-        yield (
-            "above-total", part, f"{low} where {whole} is {high}", f"at most {whole}",
-            f"correct {part} or {whole}; were the columns exchanged?",
-        )  # fmt: skip
-
-
 class ProportionRow(_OfStudy):
     """So many of so many people: prevalence, or the share that reports a form of behaviour."""
 
@@ -147,11 +125,11 @@ class ProportionRow(_OfStudy):
     @staticmethod
     def rules(cells: Mapping[str, Any]) -> Iterator[Broken]:
         """Keep cases within the total, and in agreement with the printed proportion unless a flag explains."""
-        yield from _above(cells, "cases", "total")
+        yield from not_above(cells, "cases", "total")
         total, cases, printed = (cells.get(name) for name in ("total", "cases", "proportion"))
         if total == 0:
             yield "no-people", "total", "0", "at least one person", "correct the total or leave the cell empty"
-        explained = cells.get("derivation") == "weighted" or _SHARE_EXPLAINED & set(cells.get("flags") or ())
+        explained = cells.get("derivation") == "weighted" or SHARE_EXPLAINED & set(cells.get("flags") or ())
         if not total or cases is None or printed is None or explained:
             return
         if abs(cases / total - printed) > 0.01 and cases <= total:
@@ -186,58 +164,7 @@ class Arm(_OfStudy):
     @staticmethod
     def rules(cells: Mapping[str, Any]) -> Iterator[Broken]:
         """Keep events within the arm."""
-        yield from _above(cells, "events", "total")
-
-
-def _interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
-    low, high, estimate = cells.get("ci_low"), cells.get("ci_high"), cells.get("estimate")
-    if low is not None and high is not None and low > high:
-        yield "interval-reversed", "ci_low", f"{low:g} above {high:g}", "ci_low below ci_high", "exchange the two"
-        return
-    if low is not None and low == high and estimate is not None:
-        yield (
-            "zero-variance", "ci_low", f"{low:g} to {high:g}, an interval of no width", "ci_low below ci_high",
-            "look for more decimals in the source, or leave the interval empty: no estimate is without error",
-        )  # fmt: skip
-        return
-    outside = estimate is not None and low is not None and high is not None and not low <= estimate <= high
-    if outside and "sign_inconsistent" not in (cells.get("flags") or ()):
-        yield (
-            "estimate-outside-interval", "estimate", f"{estimate:g} outside {low:g} to {high:g}",
-            "an estimate within its interval",
-            "check the source; if it is printed so, add the flag sign_inconsistent (the row is then not pooled)",
-        )  # fmt: skip
-    if cells.get("measure") in _RATIOS:
-        for column in ("estimate", "ci_low", "ci_high"):
-            value = cells.get(column)
-            if value is not None and value <= 0:
-                yield (
-                    "ratio-not-positive", column, f"{value:g}", "a ratio above zero",
-                    "give ratios as printed (0.8), not their logarithm",
-                )  # fmt: skip
-
-
-def _against_interval(cells: Mapping[str, Any]) -> Iterator[Broken]:
-    """Find a direction that the interval of the ratio beside it contradicts; a bound of just 1 may be rounded."""
-    low, high, better, said = (cells.get(name) for name in ("ci_low", "ci_high", "better", "direction"))
-    if cells.get("measure") not in _RATIOS or low is None or high is None or better is None:
-        return
-    if said in {None, "not_reported"} or not 0 < low < high or _DIRECTION_EXPLAINED & set(cells.get("flags") or ()):
-        return
-    if low < 1 < high:
-        shown = {"no_clear_difference"}
-    elif low == 1 or high == 1:
-        side = "favours_treatment" if (high == 1) == (better == "lower") else "favours_comparator"
-        shown = {"no_clear_difference", side}
-    else:
-        shown = {"favours_treatment" if (high < 1) == (better == "lower") else "favours_comparator"}
-    if said not in shown:
-        yield (
-            "direction-contradicts-interval", "direction",
-            f"{said} where the interval is {low:g} to {high:g} and {better} is better", " or ".join(sorted(shown)),
-            "check direction, better and the interval; if the source says so (for instance by its p-value), add a flag "
-            "that explains it: interval_not_symmetric, significance_not_seen or contradictory",
-        )  # fmt: skip
+        yield from not_above(cells, "events", "total")
 
 
 class Contrast(_OfStudy):
@@ -269,8 +196,8 @@ class Contrast(_OfStudy):
     @staticmethod
     def rules(cells: Mapping[str, Any]) -> Iterator[Broken]:
         """Keep estimates within their intervals, ratios above zero, directions true, treatments from themselves."""
-        yield from _interval(cells)
-        yield from _against_interval(cells)
+        yield from interval(cells)
+        yield from against_interval(cells)
         if cells.get("treatment") is not None and cells.get("treatment") == cells.get("comparator"):
             yield (
                 "compared-with-itself", "comparator", str(cells["comparator"]), "another treatment",
@@ -313,7 +240,7 @@ class Association(_OfStudy):
     @staticmethod
     def rules(cells: Mapping[str, Any]) -> Iterator[Broken]:
         """Keep the estimate within its interval, shares between 0 and 1, correlations between -1 and 1."""
-        yield from _interval(cells)
+        yield from interval(cells)
         estimate, measure = cells.get("estimate"), cells.get("measure")
         low = {"proportion": 0.0, "r": -1.0}.get(str(measure))
         if estimate is not None and low is not None and not low <= estimate <= 1:
@@ -403,7 +330,7 @@ class Published(_OfStudy):
     @staticmethod
     def rules(cells: Mapping[str, Any]) -> Iterator[Broken]:
         """Keep the estimate within its interval."""
-        yield from _interval(cells)
+        yield from interval(cells)
 
 
 class Edge(Row):
