@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["forest", "forest_figure"]
 
-_RATIOS = frozenset({"odds ratio", "risk ratio", "hazard ratio", "rate ratio"})
 _ROW = 0.235
 
 
@@ -47,7 +46,7 @@ def forest(finding: Finding, ax: Axes, *, title: str, ends: tuple[str, str] | No
     Squares have areas proportional to the weights (to the square root of people where a model has no weights). The
     axis of ratios is logarithmic. An interval that leaves the axis ends in an arrow; its numbers stand at the right.
     """
-    ratio = finding.scale in _RATIOS
+    ratio = finding.scale in words.RATIOS
     lines = [line for line in finding.studies if line.result is not None]
     low, high = _limits(finding, lines, ratio=ratio)
     if ratio:

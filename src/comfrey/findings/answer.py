@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from comfrey.findings import words
 from comfrey.findings.finding import Answers, Interval, Published, QuestionAnswer, TreatmentRow
 from comfrey.review.spec import Associations, Proportions
 
@@ -14,14 +15,6 @@ if TYPE_CHECKING:
     from comfrey.review.folder import Review
 
 __all__ = ["answer"]
-
-SCALES = {
-    "OR": "odds ratio",
-    "RR": "risk ratio",
-    "HR": "hazard ratio",
-    "IRR": "rate ratio",
-    "SMD": "standardised mean difference",
-}
 
 
 def answer(review: Review, progress: Callable[[str], None] | None = None) -> Answers:
@@ -70,7 +63,7 @@ def _quoted(review: Review) -> dict[str, list[Published]]:
     for row in review.of_type("published"):
         study = review.studies[row.study]
         share = row.measure == "proportion"
-        scale = "percent" if share else SCALES.get(row.measure, row.measure)
+        scale = "percent" if share else words.SCALES.get(row.measure, row.measure)
         values = [
             None if value is None else value * (100 if share else 1)
             for value in (row.estimate, row.ci_low, row.ci_high)

@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["network_findings"]
 
-SCALES = {
-    "OR": "odds ratio",
-    "RR": "risk ratio",
-    "RD": "risk difference",
-    "SMD": "standardised mean difference",
-    "MD": "mean difference",
-}
 _NUMBERS = ("estimate", "ci_low", "ci_high", "pi_low", "pi_high", "i2")
 _MANY = "a network has no single estimate: see its effects"
 
@@ -210,7 +203,7 @@ def _table(
         "outcome": spec.outcome_label,
         "reference": reference,
         "reference_label": node_label(review, question, reference),
-        "scale": SCALES[spec.measure],
+        "scale": words.SCALES[spec.measure],
         "effects": effects,
         "q_inconsistency": net.q_inconsistency,
         "q_inconsistency_df": net.q_inconsistency_df,
@@ -316,7 +309,7 @@ def _component_table(review: Review, question: Treatments, spec: NetworkSpec, fi
         rows.append({"term": str(term), "label": label, "identifiable": known} | values)
     return {
         "outcome": spec.outcome_label,
-        "scale": SCALES[spec.measure],
+        "scale": words.SCALES[spec.measure],
         "components": rows,
         "inactive": fit.inactive,
         "q_additivity": fit.q_difference,
@@ -371,7 +364,7 @@ def _finding(
         role="network",
         group={"network": spec.id, "outcome": spec.outcomes[0]},
         measure=spec.measure,
-        scale=SCALES[spec.measure],
+        scale=words.SCALES[spec.measure],
         model=told.model,
         k=len(trials),
         n=_people(trials),

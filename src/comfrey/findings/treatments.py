@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["answer_treatments"]
 
-SCALES = {"OR": "odds ratio", "RR": "risk ratio", "RD": "risk difference"}
 DIRECTIONS = ("favours_treatment", "no_clear_difference", "favours_comparator", "not_reported")
 
 
@@ -139,7 +138,7 @@ def _comparison(
         role="sensitivity" if sensitivity else "main",
         group={"treatment": key[0], "comparator": key[1], "outcome": question.outcome},
         measure=question.measure,
-        scale=SCALES[question.measure],
+        scale=words.SCALES[question.measure],
         model=pooled.model,
         k=len(pairs),
         n=n,

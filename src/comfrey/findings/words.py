@@ -10,9 +10,31 @@ if TYPE_CHECKING:
 
     from comfrey.findings.finding import Finding, Interval
 
-__all__ = ["count", "counted", "decimals", "listed", "lower_first", "number", "spell", "studies", "with_intervals"]
+__all__ = [
+    "RATIOS",
+    "SCALES",
+    "count",
+    "counted",
+    "decimals",
+    "listed",
+    "lower_first",
+    "number",
+    "spell",
+    "studies",
+    "with_intervals",
+]
 
-_RATIOS = frozenset({"ratio", "odds ratio", "risk ratio", "hazard ratio", "rate ratio"})
+# Measure -> the scale that people read.
+SCALES = {
+    "OR": "odds ratio",
+    "RR": "risk ratio",
+    "HR": "hazard ratio",
+    "IRR": "rate ratio",
+    "RD": "risk difference",
+    "SMD": "standardised mean difference",
+    "MD": "mean difference",
+}
+RATIOS = frozenset({"ratio", "odds ratio", "risk ratio", "hazard ratio", "rate ratio"})
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -35,7 +57,7 @@ def decimals(value: float, scale: str) -> str:
     """Write the number without its unit (for the ends of an interval)."""
     if scale == "percent":
         return f"{value:.1f}"
-    if scale in _RATIOS and value > 0 and not 0.1 <= value <= 10:
+    if scale in RATIOS and value > 0 and not 0.1 <= value <= 10:
         places = 1 - math.floor(math.log10(value))
         rounded = round(value, places)
         return f"{rounded:,.{max(1 - math.floor(math.log10(rounded)), 0)}f}"
@@ -115,7 +137,7 @@ def interval(low: float, high: float, scale: str) -> str:
     >>> interval(0.4, 0.9, "odds ratio"), interval(1e-9, 3e8, "odds ratio")
     ('0.40 to 0.90', 'too wide to be of use')
     """
-    if scale in _RATIOS and (low < 0.001 or high > 1000):
+    if scale in RATIOS and (low < 0.001 or high > 1000):
         return "too wide to be of use"
     return f"{decimals(low, scale)} to {decimals(high, scale)}"
 

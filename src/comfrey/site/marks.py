@@ -18,19 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["axis_of", "cell_forest", "interval_bar"]
 
-_RATIOS = frozenset({"odds ratio", "risk ratio", "hazard ratio", "rate ratio"})
-
 
 def axis_of(scale: str) -> tuple[float, float]:
     """Return the common axis of a scale: percent 0 to 100, ratios 0.1 to 10, differences -2 to 2."""
     if scale == "percent":
         return 0.0, 100.0
-    return (0.1, 10.0) if scale in _RATIOS else (-2.0, 2.0)
+    return (0.1, 10.0) if scale in words.RATIOS else (-2.0, 2.0)
 
 
 def _place(value: float, scale: str, width: float, pad: float) -> float:
     low, high = axis_of(scale)
-    if scale in _RATIOS:
+    if scale in words.RATIOS:
         share = math.log(max(value, 1e-12) / low) / math.log(high / low)
     else:
         share = (value - low) / (high - low)
@@ -66,7 +64,7 @@ def _ticks(scale: str, y: float, width: float, pad: float) -> str:
     if scale == "percent":
         marks: Sequence[float] = (0, 25, 50, 75, 100)
     else:
-        marks = (0.1, 0.5, 1, 2, 10) if scale in _RATIOS else (-2, -1, 0, 1, 2)
+        marks = (0.1, 0.5, 1, 2, 10) if scale in words.RATIOS else (-2, -1, 0, 1, 2)
     unit = "%" if scale == "percent" else ""
     return "".join(
         f'<text class="tick" x="{_place(mark, scale, width, pad):.1f}" y="{y:g}">{mark:g}{unit}</text>'
@@ -111,7 +109,7 @@ def cell_forest(
         return ""
     pad, step, scale = 14.0, 27.0, shown[0][0].scale
     height = step * len(shown) + 31
-    null = _place(1 if scale in _RATIOS else 0, scale, width, pad)
+    null = _place(1 if scale in words.RATIOS else 0, scale, width, pad)
     rows = "".join(
         f'<text class="row" x="{pad:g}" y="{step * i + 10:g}">{escape(label)}</text>'
         + _bar(finding, step * i + 19, width, pad)
