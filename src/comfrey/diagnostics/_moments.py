@@ -48,7 +48,7 @@ def gram(basis: Array, weights: Array) -> Array:
     return np.asarray((weights @ products).reshape(-1, p, p), dtype=float)
 
 
-def moments_of_subsets(data: Observed, masks: Array, tau2: Array, rows: Any = None) -> Moments:
+def moments_of_subsets(data: Observed, masks: Array, tau2: Array, rows: Any = None) -> Moments[Array]:
     """Moments of each subset at its tau2.
 
     Parameters
@@ -80,7 +80,7 @@ def moments_of_subsets(data: Observed, masks: Array, tau2: Array, rows: Any = No
     return Moments(*(np.concatenate(items) for items in zip(*parts, strict=True)))
 
 
-def _constant(y: Array, w: Array) -> Moments:
+def _constant(y: Array, w: Array) -> Moments[Array]:
     s1 = w @ np.ones(y.size)  # quicker than a sum over rows as short as these
     residual = y - (w @ y / s1)[:, None]
     w2 = w * w
@@ -99,7 +99,7 @@ def _constant(y: Array, w: Array) -> Moments:
     )
 
 
-def _general(y: Array, basis: Array, w: Array) -> Moments:
+def _general(y: Array, basis: Array, w: Array) -> Moments[Array]:
     w2 = w * w
     inverse = invert(gram(basis, w))
     a2, a3 = gram(basis, w2), gram(basis, w2 * w)
@@ -131,7 +131,7 @@ def heterogeneity_of_subsets(data: Observed, masks: Array) -> tuple[Array, Array
     return np.maximum(yy1 - y1 * y1 / s1, 0.0), s1 - s2 / s1
 
 
-def scan_of_subsets(data: Observed, masks: Array, grid: Array) -> Moments:
+def scan_of_subsets(data: Observed, masks: Array, grid: Array) -> Moments[Array]:
     """Moments of every subset at every tau2 of a common grid: arrays of shape (m, g).
 
     For a constant alone the sums over studies are one matrix product. They are taken about the middle of the data,

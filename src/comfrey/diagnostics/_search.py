@@ -41,8 +41,8 @@ class _Intervals(NamedTuple):
     rows: Rows
     start: Array
     end: Array
-    before: Moments
-    after: Moments
+    before: Moments[Array]
+    after: Moments[Array]
 
 
 def tau2_of_subsets(data: Observed, masks: Array, df: Array, method: str) -> Found:
@@ -125,11 +125,11 @@ def _solve_q(data: Observed, masks: Array, target: Array) -> Array:
     raise ConvergenceError(f"the equation y'Py was not solved for {active.size} subsets after 500 steps")
 
 
-def _score(m: Moments, restricted: bool) -> Array:
+def _score(m: Moments[Array], restricted: bool) -> Array:
     return m.ypp - (m.trace if restricted else m.sum_w)
 
 
-def _ratio(m: Moments, restricted: bool) -> Array:
+def _ratio(m: Moments[Array], restricted: bool) -> Array:
     """``tr P / y'PPy`` (or ``tr W`` in its place): nearly straight in tau2, and one at a root of the score."""
     with np.errstate(divide="ignore"):
         return np.asarray((m.trace if restricted else m.sum_w) / m.ypp, dtype=float)
@@ -213,7 +213,7 @@ def _settle(
     masks: Array,
     restricted: bool,
     grid: Array,
-    found: Moments,
+    found: Moments[Array],
     single_above: float,
     known_rows: Rows,
     known: Array,
@@ -283,7 +283,7 @@ def _open(part: _Intervals, restricted: bool, single_above: float) -> _Intervals
     )
 
 
-def _is_open(before: Moments, after: Moments, restricted: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _is_open(before: Moments[Array], after: Moments[Array], restricted: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Whether none of the rules of :mod:`comfrey.models._maximum` settles a stretch with these moments at its ends."""
     b0, b1 = (before.trace, after.trace) if restricted else (before.sum_w, after.sum_w)
     c0, c1 = (before.trace2, after.trace2) if restricted else (before.sum_w2, after.sum_w2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
     from comfrey.effects.measure import Array
 
-__all__ = ["as_floats", "check_columns", "labels_of", "pick"]
+__all__ = ["FEW", "as_floats", "check_columns", "labels_of", "pick", "surely_finite"]
 
+FEW = 25  # numbers up to which a loop is quicker than an array
 COUNTS = {"events_1", "events_2", "events", "cases"}
 TOTALS = {"total_1", "total_2", "total", "time_1", "time_2", "time", "n", "n_1", "n_2"}
 SPREADS = {"sd_1", "sd_2", "sd", "sd_pre", "sd_post"}
@@ -53,10 +55,20 @@ def as_floats(argument: str, value: object) -> Array:
         numbers = np.array([_as_float(argument, row, item) for row, item in enumerate(raw.tolist())], dtype=float)
     else:
         raise InputError(argument, found=f"{raw.flat[0]!r}" if raw.size else "text", expected="numbers", row=0)
+    if surely_finite(numbers):
+        return numbers
     if np.isinf(numbers).any():
         row = int(np.flatnonzero(np.isinf(numbers))[0])
         raise InputError(argument, found=float(numbers[row]), expected="a finite number", row=row)
     return numbers
+
+
+def surely_finite(numbers: Array) -> bool:
+    """Whether the sum of a few numbers shows that all are finite; false may also mean that it cannot tell.
+
+    A dozen numbers are added in a tenth of the time that arrays of flags take.
+    """
+    return numbers.size <= FEW and math.isfinite(sum(numbers.tolist()))
 
 
 def _as_float(argument: str, row: int, item: Any) -> float:

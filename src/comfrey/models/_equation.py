@@ -39,12 +39,12 @@ def solve_q(data: Observed, target: float, start: float = 0.0) -> tuple[float, i
     tau2 = start
     for step in range(1, _STEPS + 1):
         m = moments_at(data, tau2)
-        excess = float(m.rss / target - 1.0)
+        excess = m.rss / target - 1.0
         if step == 1 and excess <= 0.0:
             if start == 0.0:
                 return 0.0, step, excess
             return solve_q(data, target)
-        move = excess * float(m.rss / m.ypp)
+        move = excess * m.rss / m.ypp
         if abs(move) <= 4e-16 * tau2 or excess <= 0.0:
             return tau2 + move, step, excess
         tau2 += move

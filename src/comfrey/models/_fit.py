@@ -10,6 +10,7 @@ al.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -41,9 +42,7 @@ class Fit(NamedTuple):
     h2: float
     q: float
     q_df: int
-    q_p: float
     log_likelihood: float
-    weights: Array  # (k,), summing to one
     hk_factor: float  # weighted residual mean square that hk multiplies by
     certificate: Certificate
 
@@ -58,6 +57,7 @@ def check_choices(method: str, test: str, level: float) -> None:
         raise InputError("level", found=level, expected="a number between 0 and 1, e.g. 0.95")
 
 
+@lru_cache(maxsize=512)  # asked again and again for the same few degrees of freedom
 def quantile(level: float, df: float | None) -> float:
     """Two-sided quantile of the normal (df None) or t distribution.
 
@@ -101,26 +101,26 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
     )
     k, p, basis = data.k, data.p, data.basis
     df = k - p
-    y, v = (yi - middle) / scale, vi / scale / scale
-    w = 1.0 / (v + found.tau2)
-    if basis is None or triangle is None:
-        total = float(w.sum())
-        beta, residual = np.array([float(w @ y) / total]), y - float(w @ y) / total
-        covariance = np.array([[1.0 / total]])
-    else:
-        inverse = np.linalg.inv((basis * w[:, None]).T @ basis)
-        inner = inverse @ (basis.T @ (w * y))
-        residual = y - basis @ inner
-        back = np.linalg.inv(triangle)
-        beta, covariance = back @ inner, back @ inverse @ back.T
-    rss = float((w * residual) @ residual)
-    factor = rss / df
-    if test == "hk":
-        covariance = covariance * factor
-    elif test == "hk-adhoc":
-        covariance = covariance * max(1.0, factor)
     at_zero = found.at_zero or moments_at(data, 0.0)
-    q, typical = float(at_zero.rss), df / float(at_zero.trace)
+    there = at_zero if found.tau2 == 0.0 else found.there or moments_at(data, found.tau2)
+    factor = there.rss / df
+    inflate = {"hk": factor, "hk-adhoc": max(1.0, factor)}.get(test, 1.0) * scale**2
+    if data.few is not None:
+        ys, vs = data.few
+        mean = sum([y / (v + found.tau2) for y, v in zip(ys, vs, strict=True)]) / there.sum_w
+        beta, covariance = np.array([mean * scale + middle]), np.array([[inflate / there.sum_w]])
+    else:
+        y = (yi - middle) / scale  # not the data's, which may stand in another order
+        w = 1.0 / (vi / scale / scale + found.tau2)
+        if basis is None or triangle is None:
+            beta = np.array([float(w @ y) / there.sum_w * scale + middle])
+            covariance = np.array([[inflate / there.sum_w]])
+        else:
+            inverse = np.linalg.inv((basis * w[:, None]).T @ basis)
+            back = np.linalg.inv(triangle)
+            beta = back @ (inverse @ (basis.T @ (w * y))) * scale + middle
+            covariance = back @ inverse @ back.T * inflate
+    q, typical = at_zero.rss, df / at_zero.trace
     if method == "EE":
         h2 = q / df
         i2 = max(0.0, 100.0 * (q - df) / q) if q > 0 else 0.0
@@ -128,19 +128,17 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
         i2, h2 = 100.0 * found.tau2 / (found.tau2 + typical), found.tau2 / typical + 1.0
     restricted = method == "REML"
     rows = df if restricted else k
-    likelihood = log_likelihood(data, found.tau2, restricted) - rows * math.log(scale)
+    likelihood = log_likelihood(data, found.tau2, restricted, there) - rows * math.log(scale)
     return Fit(
-        beta=beta * scale + middle,
-        covariance=covariance * scale**2,
+        beta=beta,
+        covariance=covariance,
         tau2=found.tau2 * scale**2,
         se_tau2=found.se * scale**2,
         i2=i2,
         h2=h2,
         q=q,
         q_df=df,
-        q_p=float(special.chdtrc(df, q)),
         log_likelihood=likelihood,
-        weights=w / w.sum(),
         hk_factor=factor,
         certificate=found.certificate,
     )
@@ -149,4 +147,4 @@ def fit_model(yi: Array, vi: Array, X: Array | None, method: str, test: str, tau
 def typical_variance(yi: Array, vi: Array, X: Array | None) -> float:
     """Typical sampling variance ``(k-p)/tr P`` of Higgins & Thompson, for I2 and H2."""
     data, scale, _, _ = observe(yi, vi, X)
-    return float((data.k - data.p) / moments_at(data, 0.0).trace) * scale**2
+    return (data.k - data.p) / moments_at(data, 0.0).trace * scale**2

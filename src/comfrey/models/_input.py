@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from comfrey.effects._columns import as_floats, labels_of, pick
+from comfrey.effects._columns import as_floats, labels_of, pick, surely_finite
 from comfrey.effects.sizes import EffectSizes
 from comfrey.errors import InputError
 
@@ -75,6 +75,10 @@ def read_studies(yi: object, vi: object = None, *, data: Any = None, study: obje
         if estimates.size != variances.size:
             raise InputError("vi", found=f"{variances.size} values", expected=f"{estimates.size}, as many as yi")
         labels = labels_of(study, data, estimates.size)
+    few = estimates.size > 0 and surely_finite(estimates) and surely_finite(variances)
+    if few and min(variances.tolist()) > 0.0:
+        rows = np.arange(estimates.size)
+        return Studies(estimates, variances, n, labels, rows, estimates.size, measure, ())
     usable = np.isfinite(estimates) & np.isfinite(variances)
     bad = usable & (variances <= 0)
     if bad.any():

@@ -22,19 +22,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import NamedTuple
 
 from comfrey.errors import ConvergenceError
 from comfrey.models._profile import Moments, Observed, log_likelihood, moments, moments_at
-
-if TYPE_CHECKING:
-    from comfrey.effects.measure import Array
+from comfrey.models._root import Place, crossing
 
 __all__ = ["Certificate", "maximise", "maximise_with_moments"]
 
-_ROUNDS = 30  # of splitting unsettled intervals
+_ROUNDS = 60  # of splitting unsettled intervals
+_SHARE = 0.4  # of a split interval that lies left of the cut: settles more pairs at once than a half
 _STEPS = 200
 
 
@@ -90,6 +87,7 @@ def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificat
 
     Examples
     --------
+    >>> import numpy as np
     >>> tau2, certificate = maximise(Observed(np.array([0.0, 4.0]), np.array([1.0, 1.0]), None))
     >>> round(tau2, 9), certificate.global_maximum
     (7.0, True)
@@ -97,29 +95,33 @@ def maximise(data: Observed, restricted: bool = True) -> tuple[float, Certificat
     return maximise_with_moments(data, restricted)[:2]
 
 
-def maximise_with_moments(data: Observed, restricted: bool) -> tuple[float, Certificate, Moments, Moments]:
+def maximise_with_moments(
+    data: Observed, restricted: bool
+) -> tuple[float, Certificate, Moments[float], Moments[float]]:
     """Maximise as :func:`maximise` does, and give the moments at the maximum and at zero too."""
-    low, high = float(data.v.min()), float(data.v.max())
+    low, high = (float(data.v.min()), float(data.v.max())) if data.few is None else (min(data.few[1]), max(data.few[1]))
     bound = _bound(data, low, high)
     start = moments_at(data, 0.0)
     b, b2 = (start.trace, start.trace2) if restricted else (start.sum_w, start.sum_w2)
-    negative = bool(start.ypp <= b)
-    end = min(bound, high - 2.0 * float(b / b2))
-    settled, brackets = True, [] if negative or bound <= 0.0 else [(0.0, bound, start)]
+    negative = start.ypp <= b
+    end = min(bound, high - 2.0 * b / b2)
+    settled, brackets = True, [] if negative or bound <= 0.0 else [_Interval(0.0, bound, start, None)]
     if end > 0.0:
-        settled, brackets = _scan(data, restricted, low, end, bound, start)
-    peaks = [_climb(data, restricted, *bracket) for bracket in brackets]
-    maxima = [tau2 for tau2, _ in peaks] + ([0.0] if negative or not peaks else [])
-    steps = sum(count for _, count in peaks)
+        settled, brackets = _scan(data, restricted, low, _Interval(0.0, end, start, moments_at(data, end)), bound)
+    maxima, steps = [0.0] if negative or not brackets else [], 0
+    for bracket in brackets:
+        tau2, count = _climb(data, restricted, bracket)
+        maxima.append(tau2)
+        steps += count
     best = maxima[0]
     if len(maxima) > 1:
         best = max(maxima, key=lambda tau2: log_likelihood(data, tau2, restricted))
     last = start if best == 0.0 else moments_at(data, best)
-    gradient = 0.5 * (best or low) * float(last.ypp - _falling(last, restricted))
+    gradient = 0.5 * (best or low) * (last.ypp - _falling(last, restricted))
     return best, Certificate(True, steps, gradient, best == 0.0, len(maxima), settled), last, start
 
 
-def _falling(m: Moments, restricted: bool) -> Array:
+def _falling(m: Moments[float], restricted: bool) -> float:
     """Take the part of the score that counts against a larger tau2, ``tr P`` or ``tr W``."""
     return m.trace if restricted else m.sum_w
 
@@ -129,85 +131,115 @@ def _bound(data: Observed, low: float, high: float) -> float:
 
     From ``y'PPy <= RSS/(min v + t)^2`` and ``tr P >= (k-p)/(max v + t)``.
     """
-    y, basis = data.y, data.basis
-    residual = y - float(y.sum()) / y.size if basis is None else y - basis @ (basis.T @ y)
-    ratio = float(residual @ residual) / (data.k - data.p)
+    if data.few is not None:
+        ys = data.few[0]
+        mean = sum(ys) / len(ys)
+        squares = sum([(y - mean) * (y - mean) for y in ys])
+    else:
+        y, basis = data.y, data.basis
+        residual = y - float(y.sum()) / y.size if basis is None else y - basis @ (basis.T @ y)
+        squares = float(residual @ residual)
+    ratio = squares / (data.k - data.p)
     if ratio == 0.0:
         return 0.0
     # (low + t)^2 = ratio (high + t), solved for low + t
     return (0.5 * ratio * (1.0 + math.sqrt(1.0 + 4.0 * (high - low) / ratio)) - low) * (1.0 + 1e-9)
 
 
-def _climb(data: Observed, restricted: bool, low: float, high: float, m: Moments) -> tuple[float, int]:
-    """Root of the score in a bracket: Newton on ``tr P / y'PPy``, which is nearly straight, held by the bracket.
+class _Interval(NamedTuple):
+    """A part of the way, with the moments at its ends where they are known."""
 
-    `m` are the moments at `low`, where the search starts.
-    """
-    tau2 = low
+    left: float
+    right: float
+    at_left: Moments[float]
+    at_right: Moments[float] | None
+
+
+def _place(tau2: float, m: Moments[float], restricted: bool) -> Place[float]:
+    """Value and slope of ``tr P / y'PPy - 1``, which is nearly straight and has the sign of minus the score."""
+    b, b2 = (m.trace, m.trace2) if restricted else (m.sum_w, m.sum_w2)
+    return Place(tau2, b / m.ypp - 1.0, (2.0 * b * m.yppp - b2 * m.ypp) / m.ypp / m.ypp)
+
+
+def _climb(data: Observed, restricted: bool, bracket: _Interval) -> tuple[float, int]:
+    """Root of the score in a bracket, by Newton's step and then by inverse cubic interpolation, held by the bracket."""
+    low, high, m, at_right = bracket
+    here, last = _place(low, m, restricted), None if at_right is None else _place(high, at_right, restricted)
     for step in range(_STEPS):
-        if step > 0:
-            if not low < tau2 < high:
-                tau2 = 0.5 * (low + high)
-            m = moments_at(data, tau2)
-        a, c = float(m.ypp), float(m.yppp)
-        b, b2 = (float(m.trace), float(m.trace2)) if restricted else (float(m.sum_w), float(m.sum_w2))
-        if a > b:
-            low = tau2
-        else:
-            high = tau2
-        slope = 2.0 * b * c - b2 * a
-        move = (a - b) * a / slope if slope > 0 else math.inf
-        # quadratic: after a step this small the next one is below rounding
-        if move * move * b2 <= 1e-17 * tau2 * b:
-            return tau2 + move, step
-        if high - low <= 1e-15 * high:
+        move, share = math.inf, 1.0
+        if here.slope > 0.0:
+            if last is None or last.slope <= 0.0 or last.value == here.value:
+                move = -here.value / here.slope
+            else:
+                move, share = crossing(here, last) - here.x, min(max(last.value * last.value, 1e-4), 1.0)
+        tau2 = here.x + move
+        b, b2 = (m.trace, m.trace2) if restricted else (m.sum_w, m.sum_w2)
+        # the next step is of the order of this one squared, times the last value squared: below rounding
+        if move * move * b2 * share <= 1e-17 * here.x * b:
             return tau2, step
-        tau2 += move
+        if high - low <= 1e-15 * high:
+            return here.x, step
+        if not low < tau2 < high:
+            tau2 = 0.5 * (low + high)
+        if last is None or abs(here.value) < abs(last.value):
+            last = here
+        m = moments_at(data, tau2)
+        here = _place(tau2, m, restricted)
+        low, high = (tau2, high) if here.value < 0.0 else (low, tau2)
     raise ConvergenceError(f"the search for tau2 did not end: it lies between {low:g} and {high:g}")
 
 
-def _scan(
-    data: Observed, restricted: bool, low: float, end: float, bound: float, start: Moments
-) -> tuple[bool, list[tuple[float, float, Moments]]]:
-    """Split the way from zero to `end` until all is settled; give the brackets of all maxima above zero.
-
-    A bracket is its two ends and the moments at the first.
-    """
-    last = moments_at(data, end)
-    a0, b0, a1, b1, c1 = start.ypp, _falling(start, restricted), last.ypp, _falling(last, restricted), last.yppp
-    bend = start.trace2 if restricted else start.sum_w2
-    if a0 < b1 or a1 > b0 or bend < 2.0 * c1 or a1 * bend < (2.0 * b0 + end * bend) * c1:  # settled at once
-        if a1 > b1:
-            return True, [(end, bound, last)]
-        return True, [(0.0, end, start)] if a0 > b0 else []
-    points = np.array([0.0, end])
-    found = Moments(*(np.array(pair) for pair in zip(start, last, strict=True)))
-    settled = False
+def _scan(data: Observed, restricted: bool, low: float, whole: _Interval, bound: float) -> tuple[bool, list[_Interval]]:
+    """Split the way from zero until all is settled; give the brackets of all maxima above zero."""
+    end, last = whole.right, whole.at_right or moments_at(data, whole.right)
+    rough, brackets = [whole], []
     for _ in range(_ROUNDS):
-        b, b2 = (found.trace, found.trace2) if restricted else (found.sum_w, found.sum_w2)
-        a, c = found.ypp, found.yppp
-        one_sign = (a[:-1] < b[1:]) | (a[1:] > b[:-1])
-        monotone = (b2[:-1] < 2.0 * c[1:]) | (b2[1:] > 2.0 * c[:-1])
-        straight = a[1:] * b2[:-1] < (2.0 * b[:-1] + np.diff(points) * b2[:-1]) * c[1:]
-        rough = np.flatnonzero(~(one_sign | monotone | straight))
-        if not rough.size:
-            settled = True
+        left_over = []
+        for part in rough:
+            if not _is_settled(part, restricted):
+                left_over.append(part)
+            elif _holds_peak(part, restricted):
+                brackets.append(part)
+        if not left_over:
+            rough = left_over
             break
-        left, right = low + points[rough], low + points[rough + 1]
-        inner = (left[:, None] * (right / left)[:, None] ** _SHARES - low).ravel()
-        fresh = moments(data, inner)
-        points = np.concatenate([points, inner])
-        order = np.argsort(points, kind="stable")
-        points = points[order]
-        found = Moments(*(np.concatenate([old, new])[order] for old, new in zip(found, fresh, strict=True)))
-    score = found.ypp - _falling(found, restricted)
-    brackets = [
-        (float(points[j]), float(points[j + 1]), Moments(*(item[j] for item in found)))
-        for j in np.flatnonzero((score[:-1] > 0) & (score[1:] <= 0)).tolist()
-    ]
-    if score[-1] > 0:
-        brackets.append((end, bound, last))
-    return settled, brackets
+        rough = _split(data, low, left_over)
+    brackets += [part for part in rough if _holds_peak(part, restricted)]
+    if len(brackets) > 1:
+        brackets.sort()
+    if last.ypp > _falling(last, restricted):
+        brackets.append(_Interval(end, bound, last, None))
+    return not rough, brackets
 
 
-_SHARES = np.array([0.25, 0.5, 0.75])
+def _is_settled(part: _Interval, restricted: bool) -> bool:
+    """Whether the score has one sign in the interval, falls or rises throughout, or crosses zero once at most."""
+    left, right, m, n = part
+    if n is None:
+        return False
+    if restricted:
+        b, b2, b_right, b2_right = m.trace, m.trace2, n.trace, n.trace2
+    else:
+        b, b2, b_right, b2_right = m.sum_w, m.sum_w2, n.sum_w, n.sum_w2
+    return (
+        m.ypp < b_right
+        or n.ypp > b
+        or b2 < 2.0 * n.yppp
+        or b2_right > 2.0 * m.yppp
+        or n.ypp * b2 < (2.0 * b + (right - left) * b2) * n.yppp
+    )
+
+
+def _holds_peak(part: _Interval, restricted: bool) -> bool:
+    """Whether the score goes from above zero to zero or below."""
+    m, n = part.at_left, part.at_right
+    return m.ypp > _falling(m, restricted) and n is not None and n.ypp <= _falling(n, restricted)
+
+
+def _split(data: Observed, low: float, parts: list[_Interval]) -> list[_Interval]:
+    """Cut each interval in two, by its logarithm (of the smallest total variance)."""
+    inner = [(low + part.left) * ((low + part.right) / (low + part.left)) ** _SHARE - low for part in parts]
+    out = []
+    for (left, right, at_left, at_right), middle, there in zip(parts, inner, moments(data, inner), strict=True):
+        out += [_Interval(left, middle, at_left, there), _Interval(middle, right, there, at_right)]
+    return out

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from comfrey.effects._columns import FEW
 from comfrey.errors import InputError
 from comfrey.models._profile import Observed
 
@@ -56,6 +57,8 @@ def observe(yi: Array, vi: Array, X: Array | None) -> Ready:
     InputError
         If the variances, or the estimates, lie so far apart that sums of them have no meaning in double precision.
     """
+    if X is None and yi.size <= FEW and (ready := _few(yi.tolist(), vi.tolist())):
+        return ready
     if not float(np.abs(yi).max()) <= _LARGEST:
         found = f"{yi[np.abs(yi).argmax()]:g}"
         raise InputError("yi", found=found, expected="estimates whose squares are below 1e300", fix="Change the unit.")
@@ -80,3 +83,15 @@ def observe(yi: Array, vi: Array, X: Array | None) -> Ready:
         order[0], order[first] = first, 0
         return Ready(Observed(y[order], v[order], None, wide=True), scale, middle, None)
     return Ready(Observed(y, v, None), scale, middle, None)
+
+
+def _few(yi: list[float], vi: list[float]) -> Ready | None:
+    """Make few data ready by plain numbers; None where they lie so far apart that they need more care."""
+    low, high = min(vi), max(vi)
+    scale = math.ldexp(1.0, round(0.5 * math.log2(low)))
+    middle = yi[vi.index(low)]
+    y, v = [(value - middle) / scale for value in yi], [value / scale / scale for value in vi]
+    farthest, largest = max(*y, -min(y)), max(*yi, -min(yi))
+    if not (high <= _WIDE * low and largest <= _LARGEST and farthest <= _FARTHEST):
+        return None
+    return Ready(Observed(np.array(y), np.array(v), None, few=(y, v)), scale, middle, None)

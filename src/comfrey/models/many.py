@@ -102,10 +102,8 @@ def pool_many(
         estimates, variances = estimates[usable], variances[usable]
         starts = np.concatenate([[0], np.cumsum(sizes_of)[:-1]])
     block = _fit_all(estimates, variances, starts, sizes_of, method)
-    table = _table(block, sizes_of, method, test, level)
-    table["dropped"] = dropped
-    columns = ["k", "dropped", *(name for name in table if name not in {"k", "dropped", "note"}), "note"]
-    return pd.DataFrame(table, index=pd.Index(names, name="group"))[columns]
+    table = {"k": sizes_of, "dropped": dropped, **_table(block, sizes_of, method, test, level)}
+    return pd.DataFrame(table, index=pd.Index(names, name="group"))
 
 
 def _group(labels: np.ndarray[Any, Any]) -> tuple[_INDEX | None, _INDEX, Any]:
@@ -247,7 +245,6 @@ def _table(block: Block, sizes: _INDEX, method: str, test: str, level: float) ->
     note[single] = "one study: no heterogeneity can be estimated, and the interval is the study's own (normal)"
     note[many & ~(se > 0)] = "the estimates are all equal: the Knapp-Hartung error is zero; use test='hk-adhoc'"
     return {
-        "k": sizes,
         "estimate": block.estimate,
         "se": se,
         "df": np.where(normal, np.nan, df),

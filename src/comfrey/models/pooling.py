@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from comfrey.diagnostics._methods import Diagnosable
 from comfrey.effects.measure import harmonic_mean
 from comfrey.errors import InputError
-from comfrey.models._fit import check_choices, fit_model, quantile, two_sided
-from comfrey.models._heterogeneity import Heterogeneity
+from comfrey.models._fit import Fit, check_choices, fit_model, quantile, two_sided
+from comfrey.models._fitted import Fitted
 from comfrey.models._input import Studies, read_studies
 from comfrey.models._maximum import Certificate
-from comfrey.results import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from comfrey.effects.measure import Array, Measure
     from comfrey.models._fit import Test
     from comfrey.models.regression import MetaRegression
     from comfrey.models.tau2 import Method
@@ -49,7 +46,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class Pooled(Heterogeneity, Diagnosable, Result):
+class Pooled(Fitted):
     """A pooled estimate and what goes with it, on the scale of analysis.
 
     Attributes
@@ -62,29 +59,11 @@ class Pooled(Heterogeneity, Diagnosable, Result):
         Prediction interval: where the true effect of a new study is expected.
     pi_convention, i2_convention : str
         How the prediction interval and I2 were computed, in words.
-    tau2, se_tau2 : float
-        Variance of true effects between studies, and its standard error.
-    i2, h2 : float
-        I2 in percent, and H2.
-    q, q_df, q_p : float, int, float
-        Cochran's Q, its degrees of freedom and p-value.
-    log_likelihood : float
-        Restricted where the method is REML, else not.
-    weights : array of shape (k,)
-        In percent, summing to 100.
-    k : int
-        Number of studies used.
-    yi, vi, n, labels, rows : arrays and tuple
-        The studies used: estimates, variances, people (or None), labels (may be empty), row numbers in what was
-        given.
-    measure : Measure or None
     method, test : str
         As asked; `test_used` differs only where one study leaves nothing to estimate.
     level : float
-    certificate : Certificate
-        What is known about the search for tau2.
-    dropped, notes : tuple of str
-        Rows left out with the reason; why a number is missing, and other remarks.
+    notes : tuple of str
+        Why a number is missing, and other remarks.
     """
 
     estimate: float
@@ -96,42 +75,14 @@ class Pooled(Heterogeneity, Diagnosable, Result):
     ci_high: float
     pi_low: float
     pi_high: float
-    tau2: float
-    se_tau2: float
-    i2: float
-    h2: float
-    q: float
-    q_df: int
-    q_p: float
-    log_likelihood: float
-    k: int
-    method: str
-    test: str
     test_used: str
-    level: float
     pi_convention: str
     i2_convention: str
-    hk_factor: float
-    weights: Array = field(repr=False)
-    yi: Array = field(repr=False)
-    vi: Array = field(repr=False)
-    n: Array | None = field(repr=False)
-    labels: tuple[str, ...]
-    rows: np.ndarray[Any, np.dtype[np.intp]] = field(repr=False)
-    measure: Measure | None
-    certificate: Certificate
-    dropped: tuple[str, ...]
-    notes: tuple[str, ...]
 
     @property
     def r2(self) -> float:
         """Always not-a-number: without moderators there is no variance to explain."""
         return math.nan
-
-    @property
-    def tau(self) -> float:
-        """Standard deviation of true effects between studies, the root of `tau2`."""
-        return math.sqrt(self.tau2)
 
     @property
     def prediction_df(self) -> float | None:
@@ -193,11 +144,6 @@ class Pooled(Heterogeneity, Diagnosable, Result):
             read = self.reading
             lines.append(f"{self.measure.label}: {read.estimate:.4g} ({read.ci_low:.4g} to {read.ci_high:.4g})")
         return (*lines, *(f"left out: {text}" for text in self.dropped), *(f"note: {text}" for text in self.notes))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; the measure by its name."""
-        out = {**Result.to_dict(self), "certificate": asdict(self.certificate)}
-        return {**out, "measure": None if self.measure is None else self.measure.name}
 
 
 @overload
@@ -319,7 +265,7 @@ def pool_studies(
     notes: list[str] = []
     df = None if test == "z" else float(k - 1)
     estimate, se = float(fit.beta[0]), math.sqrt(float(fit.covariance[0, 0]))
-    half = quantile(level, df) * se
+    reach = quantile(level, df)
     statistic, p_value = math.nan, math.nan
     if se > 0:
         statistic = estimate / se
@@ -336,8 +282,8 @@ def pool_studies(
     elif (pi_df := _prediction_df(convention, k, df)) is not None and pi_df < 1:
         notes.append("no prediction interval: two studies leave no degree of freedom for k-2")
     else:
-        reach = quantile(level, pi_df) * math.sqrt(se * se + fit.tau2)
-        low, high = estimate - reach, estimate + reach
+        wide = (reach if pi_df == df else quantile(level, pi_df)) * math.sqrt(se * se + fit.tau2)
+        low, high = estimate - wide, estimate + wide
     if math.isnan(fit.se_tau2):
         notes.append("no standard error of tau2: it is held fixed" if method == "EE" or tau2 is not None else _NO_SE)
     return Pooled(
@@ -346,36 +292,19 @@ def pool_studies(
         statistic=statistic,
         df=df,
         p_value=p_value,
-        ci_low=estimate - half,
-        ci_high=estimate + half,
+        ci_low=estimate - reach * se,
+        ci_high=estimate + reach * se,
         pi_low=low,
         pi_high=high,
-        tau2=fit.tau2,
-        se_tau2=fit.se_tau2,
-        i2=fit.i2,
-        h2=fit.h2,
-        q=fit.q,
-        q_df=fit.q_df,
-        q_p=fit.q_p,
-        log_likelihood=fit.log_likelihood,
-        k=k,
         method=method,
         test=test,
         test_used=test,
         level=level,
         pi_convention=convention,
         i2_convention="from Q" if method == "EE" else "from tau2 and the typical sampling variance",
-        hk_factor=fit.hk_factor,
-        weights=100.0 * fit.weights,
-        yi=studies.yi,
-        vi=studies.vi,
-        n=studies.n,
-        labels=studies.labels,
-        rows=studies.rows,
-        measure=studies.measure,
-        certificate=fit.certificate,
-        dropped=studies.dropped,
         notes=tuple(notes),
+        _fit=fit,
+        _studies=studies,
     )
 
 
@@ -409,30 +338,25 @@ def _single(studies: Studies, method: str, test: str, level: float) -> Pooled:
         ci_high=estimate + half,
         pi_low=nan,
         pi_high=nan,
-        tau2=nan,
-        se_tau2=nan,
-        i2=nan,
-        h2=nan,
-        q=0.0,
-        q_df=0,
-        q_p=nan,
-        log_likelihood=nan,
-        k=1,
         method=method,
         test=test,
         test_used="z",
         level=level,
         pi_convention="none",
         i2_convention="none",
-        hk_factor=nan,
-        weights=np.array([100.0]),
-        yi=studies.yi,
-        vi=studies.vi,
-        n=studies.n,
-        labels=studies.labels,
-        rows=studies.rows,
-        measure=studies.measure,
-        certificate=Certificate(True, 0, 0.0, False, 1, True),
-        dropped=studies.dropped,
         notes=("one study: no heterogeneity can be estimated, and the interval is the study's own (normal)",),
+        _fit=Fit(
+            beta=studies.yi,
+            covariance=studies.vi.reshape(1, 1),
+            tau2=nan,
+            se_tau2=nan,
+            i2=nan,
+            h2=nan,
+            q=0.0,
+            q_df=0,
+            log_likelihood=nan,
+            hk_factor=nan,
+            certificate=Certificate(True, 0, 0.0, False, 1, True),
+        ),
+        _studies=studies,
     )

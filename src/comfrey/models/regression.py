@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import special
 
-from comfrey.diagnostics._methods import Diagnosable
 from comfrey.errors import InputError
 from comfrey.models._design import Design, build_design
 from comfrey.models._fit import fit_model, quantile
-from comfrey.models._heterogeneity import Heterogeneity
-from comfrey.results import Result, plain
+from comfrey.models._fitted import Fitted
+from comfrey.results import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from comfrey.effects.measure import Array, Measure
+    from comfrey.effects.measure import Array
     from comfrey.models._input import Studies
-    from comfrey.models._maximum import Certificate
 
 __all__ = ["MetaRegression", "WaldTest", "regress"]
 
@@ -39,7 +37,7 @@ class WaldTest(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class MetaRegression(Heterogeneity, Diagnosable, Result):
+class MetaRegression(Fitted):
     """A fitted meta-regression, on the scale of analysis.
 
     Attributes
@@ -54,8 +52,8 @@ class MetaRegression(Heterogeneity, Diagnosable, Result):
         Test of all moderators together (all coefficients but the intercept).
     r2 : float
         Share of tau2 that the moderators explain, in percent; not-a-number without an intercept.
-    tau2, se_tau2, i2, h2, q, q_df, q_p, log_likelihood : float
-        Of the heterogeneity that is left; `log_likelihood` is restricted for REML.
+    tau2_without : float
+        tau2 of the model without moderators.
     design : Design
         Formula and model matrix.
     """
@@ -72,30 +70,7 @@ class MetaRegression(Heterogeneity, Diagnosable, Result):
     omnibus: WaldTest
     r2: float
     tau2_without: float
-    tau2: float
-    se_tau2: float
-    i2: float
-    h2: float
-    q: float
-    q_df: int
-    q_p: float
-    log_likelihood: float
-    k: int
-    method: str
-    test: str
-    level: float
-    hk_factor: float
-    weights: Array = field(repr=False)
-    yi: Array = field(repr=False)
-    vi: Array = field(repr=False)
-    n: Array | None = field(repr=False)
-    labels: tuple[str, ...]
-    rows: np.ndarray[Any, np.dtype[np.intp]] = field(repr=False)
-    measure: Measure | None
     design: Design
-    certificate: Certificate
-    dropped: tuple[str, ...]
-    notes: tuple[str, ...]
 
     @property
     def X(self) -> Array:  # noqa: N802  # the literature's name
@@ -147,10 +122,9 @@ class MetaRegression(Heterogeneity, Diagnosable, Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; measure and formula by their names."""
-        out = {**Result.to_dict(self), "measure": None if self.measure is None else self.measure.name}
+        out = Fitted.to_dict(self)
         out["design"] = {"formula": self.design.formula, "matrix": self.design.matrix.tolist()}
         out["omnibus"] = plain(self.omnibus._asdict())
-        out["certificate"] = asdict(self.certificate)
         return out
 
     def predict(self, new_data: Any) -> pd.DataFrame:
@@ -343,28 +317,11 @@ def regress(
         omnibus=omnibus,
         r2=r2,
         tau2_without=without,
-        tau2=fit.tau2,
-        se_tau2=fit.se_tau2,
-        i2=fit.i2,
-        h2=fit.h2,
-        q=fit.q,
-        q_df=fit.q_df,
-        q_p=fit.q_p,
-        log_likelihood=fit.log_likelihood,
-        k=k,
         method=method,
         test=test,
         level=level,
-        hk_factor=fit.hk_factor,
-        weights=100.0 * fit.weights,
-        yi=studies.yi,
-        vi=studies.vi,
-        n=studies.n,
-        labels=studies.labels,
-        rows=studies.rows,
-        measure=studies.measure,
         design=design,
-        certificate=fit.certificate,
-        dropped=studies.dropped,
         notes=tuple(notes),
+        _fit=fit,
+        _studies=studies,
     )

@@ -37,13 +37,14 @@ _CLOSED = Certificate(True, 0, 0.0, False, 1, True)
 class Tau2(NamedTuple):
     """An estimate of tau2, its standard error (not-a-number where there is none), and how the search ended.
 
-    `at_zero` are the moments at tau2 = 0, where the search has them.
+    `there` are the moments at tau2 and `at_zero` those at zero, where the search has them.
     """
 
     tau2: float
     se: float
     certificate: Certificate
-    at_zero: Moments | None = None
+    there: Moments[float] | None = None
+    at_zero: Moments[float] | None = None
 
 
 def _closed(raw: float, se: float) -> Tau2:
@@ -126,9 +127,9 @@ def _hedges(data: Observed) -> Tau2:
 
 def _hunter_schmidt(data: Observed, factor: float = 1.0) -> Tau2:
     m = moments_at(data, 0.0)
-    raw = float((factor * m.rss - data.k) / m.sum_w)
+    raw = (factor * m.rss - data.k) / m.sum_w
     spread = _spread_of_q(data, 1.0 / data.v, max(0.0, raw))
-    return _closed(raw, factor * np.sqrt(spread) / float(m.sum_w))
+    return _closed(raw, factor * np.sqrt(spread) / m.sum_w)
 
 
 def _hunter_schmidt_small(data: Observed) -> Tau2:
@@ -146,12 +147,12 @@ def _sidik_jonkman(data: Observed) -> Tau2:
 
 
 def _likelihood(data: Observed, restricted: bool) -> Tau2:
-    tau2, certificate, m, at_zero = maximise_with_moments(data, restricted)
-    information = float(m.trace2 if restricted else m.sum_w2)
+    tau2, certificate, there, at_zero = maximise_with_moments(data, restricted)
+    information = there.trace2 if restricted else there.sum_w2
     if information <= 0 and data.basis is not None:  # differences of sums have lost their digits
         weights = 1.0 / (data.v + tau2)
         information = _trace_of_square(data.basis, weights, weights)
-    return Tau2(tau2, math.sqrt(2.0 / information), certificate, at_zero)
+    return Tau2(tau2, math.sqrt(2.0 / information), certificate, there, at_zero)
 
 
 def _reml(data: Observed) -> Tau2:
@@ -165,7 +166,7 @@ def _ml(data: Observed) -> Tau2:
 def _paule_mandel(data: Observed, target: float | None = None) -> Tau2:
     df = data.k - data.p
     tau2, steps, excess = solve_q(data, float(df) if target is None else target)
-    se = np.sqrt(2.0 * data.k**2 / df) / float(moments_at(data, tau2).sum_w)
+    se = np.sqrt(2.0 * data.k**2 / df) / moments_at(data, tau2).sum_w
     certificate = Certificate(True, steps, excess, tau2 == 0.0, 1, True)
     return Tau2(tau2, float(se), certificate)
 
