@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +33,7 @@ def starts(problem: Problem) -> list[Floats]:
 def effort(problem: Problem) -> tuple[int, bool]:
     """How many climbs, and whether to probe: small data and rich structures have more maxima, and time to look."""
     if all(isinstance(block, Variances) for block in problem.blocks):
-        return 4, problem.k <= 5000
+        return 3, problem.k <= 5000
     if problem.k <= 500:
         return 25, True
     return (8, False) if problem.k <= 5000 else (5, False)
@@ -57,12 +58,8 @@ def solve(problem: Problem) -> tuple[Found, int]:
     if not problem.blocks:
         x = np.zeros(0)
         return Found(x, problem.best(x).log_likelihood, x, 0.0, 0.0, 0, True), 1
-    ranked = []
-    for start in starts(problem):
-        try:
-            ranked.append((problem.best(problem.cells(start)).log_likelihood, start))
-        except np.linalg.LinAlgError:  # a start where M cannot be factored is no start
-            continue
+    places = starts(problem)
+    ranked = [pair for pair in zip(problem.heights(places), places, strict=True) if pair[0] > -math.inf]
     ranked.sort(key=lambda pair: -pair[0])
     if not ranked:
         raise ConvergenceError("The covariance matrix could not be factored at any start. Check the scale of vi_or_V.")

@@ -9,6 +9,7 @@ import numpy as np
 from comfrey.errors import InputError
 from comfrey.models.multilevel._blocks import BlockEngine
 from comfrey.models.multilevel._grouping import Floats, combine, count
+from comfrey.models.multilevel._nested import NestedEngine
 from comfrey.models.multilevel._structures import Unstructured
 from comfrey.models.multilevel._terms import VarianceTerm
 
@@ -25,8 +26,8 @@ def check_identified(problem: Problem) -> None:
     dependent. Their inner products tr(K_c K_d) are counts of pairs of rows.
     """
     _check_moderators(problem)
-    if len(problem.terms) < 2:
-        return
+    if len(problem.terms) < 2 or isinstance(problem.engine, NestedEngine):
+        return  # of nested groups, each level has pairs of rows that no deeper level joins
     gram = _cell_products(problem)
     slopes = np.zeros((gram.shape[0], 0))
     owners: list[int] = []

@@ -63,6 +63,14 @@ def profile(moments: Moments, k: int, restricted: bool) -> Profile:
     """
     gram = moments.gram
     p = gram.shape[0] - 1
+    constant = k * LOG_2PI + moments.log_det
+    if p == 1:  # most models: one number needs no factor
+        (square, along), (_, precision) = gram.tolist()
+        if not precision > 0:
+            raise np.linalg.LinAlgError("the coefficient has no precision")
+        quadratic = square - along * along / precision
+        total = constant + quadratic + (math.log(precision) - LOG_2PI if restricted else 0.0)
+        return Profile(-0.5 * total, np.array([along / precision]), np.array([[1.0 / precision]]), quadratic)
     inverse, log_det_x = np.zeros((p, p)), 0.0
     if p:
         factor = np.linalg.cholesky(gram[1:, 1:])
@@ -71,6 +79,5 @@ def profile(moments: Moments, k: int, restricted: bool) -> Profile:
         log_det_x = 2 * float(np.log(np.diag(factor)).sum())
     beta = inverse @ gram[1:, 0]
     quadratic = float(gram[0, 0] - gram[0, 1:] @ beta)
-    total = moments.log_det + quadratic
-    total += (k - p) * LOG_2PI + log_det_x if restricted else k * LOG_2PI
+    total = constant + quadratic + (log_det_x - p * LOG_2PI if restricted else 0.0)
     return Profile(-0.5 * total, beta, inverse, quadratic)

@@ -42,10 +42,10 @@ class Level:
 class Upward:
     """What one level has after its groups are summed up: precision, mean, and precision after its own variance."""
 
-    mean: Floats
-    ratio: Floats
+    mean: Floats  # (m, 1 + p, groups)
+    ratio: Floats  # (m, groups)
     passed: Floats
-    variance: float
+    variance: Floats  # (m, 1)
 
 
 def chain(terms: Sequence[Term], covariance: SamplingCovariance) -> list[int] | None:
@@ -65,7 +65,10 @@ def chain(terms: Sequence[Term], covariance: SamplingCovariance) -> list[int] | 
 
 
 class NestedEngine:
-    """Likelihood of nested variance terms; see the module for the recursion."""
+    """Likelihood of nested variance terms; see the module for the recursion.
+
+    Data and means are held as (1 + p, rows): sums over the rows of a group then run along memory.
+    """
 
     def __init__(
         self, data: Floats, covariance: SamplingCovariance, terms: Sequence[Term], order: Sequence[int]
@@ -79,7 +82,7 @@ class NestedEngine:
         values, self.vectors = covariance.rotation()
         loads = rotate(np.ones((k, 1)), self.vectors)[:, 0]
         self.known = values[self.order]
-        self.data = np.ascontiguousarray(rotate(data, self.vectors)[self.order])
+        self.data = np.ascontiguousarray(rotate(data, self.vectors)[self.order].T)
         self.loads = None if covariance.diagonal_only else loads[self.order]
         self.levels: list[Level] = []  # innermost first
         inside: list[Ints] = [terms[i].codes[self.order] for i in grouped]
@@ -89,99 +92,111 @@ class NestedEngine:
             self.levels.append(Level(i, starts, np.diff(np.append(starts, codes.size)), codes[starts]))
             inside = [outer[starts] for outer in inside]
 
-    def _spread(self, values: Floats, level: Level) -> Floats:
-        return np.repeat(values, level.sizes, axis=0)
-
-    def _upward(self, w: Floats) -> tuple[Moments, Floats, list[Upward]]:
-        variance = self.known if self.rows_term is None else self.known + w[self.rows_term]
+    def _upward(self, w: Floats) -> tuple[list[Moments], Floats, list[Upward]]:
+        """Moments at each of m settings of the variances, w of shape (m, terms); arrays then have m in front."""
+        settings = w.shape[0]
+        known = np.broadcast_to(self.known, (settings, self.k))
+        variance = known if self.rows_term is None else known + w[:, self.rows_term, None]
         precision = 1.0 / variance
-        log_det = float(np.log(variance).sum())
+        log_det = np.log(variance).sum(axis=1)
         stages: list[Upward] = []
-        if not self.levels:
-            return Moments(log_det, self.data.T @ (self.data * precision[:, None])), precision, stages
-        gram = np.zeros((self.data.shape[1],) * 2)
+        gram = np.zeros((settings, self.data.shape[0], self.data.shape[0]))
         values, loads, weight = self.data, self.loads, precision
         for level in self.levels:
             loaded = weight if loads is None else weight * loads
-            total = np.add.reduceat(loaded if loads is None else loaded * loads, level.starts)
-            mean = np.add.reduceat(values * loaded[:, None], level.starts, axis=0) / total[:, None]
-            shared = self._spread(mean, level)
-            rest = values - (shared if loads is None else shared * loads[:, None])
-            gram += rest.T @ (rest * weight[:, None])
-            w_level = float(w[level.term])
+            total = np.add.reduceat(loaded if loads is None else loaded * loads, level.starts, axis=1)
+            mean = np.add.reduceat(values * loaded[:, None], level.starts, axis=2) / total[:, None]
+            shared = mean.repeat(level.sizes, axis=2)
+            rest = values - (shared if loads is None else shared * loads)
+            gram += (rest * weight[:, None]) @ rest.swapaxes(1, 2)
+            w_level = w[:, level.term, None]
             ratio = 1.0 / (1.0 + w_level * total)
-            log_det += float(np.log1p(w_level * total).sum())
+            log_det += np.log1p(w_level * total).sum(axis=1)
             stages.append(Upward(mean, ratio, total * ratio, w_level))
             values, loads, weight = mean, None, total * ratio
-        gram += values.T @ (values * weight[:, None])
-        return Moments(log_det, gram), precision, stages
+        gram += (values * weight[:, None]) @ values.swapaxes(-1, -2)
+        return [Moments(*pair) for pair in zip(log_det.tolist(), gram, strict=True)], precision, stages
 
-    def _inward(self, stages: list[Upward]) -> tuple[list[tuple[Floats, Floats]], Floats, Floats]:
+    def _inward(self, stages: list[Upward], settings: int) -> tuple[list[tuple[Floats, Floats]], Floats, Floats]:
         """For each level, innermost first, Z'M^-1 B and diag(Z'M^-1 Z); then what the rows are told from outside."""
         out: list[tuple[Floats, Floats]] = []
-        columns = self.data.shape[1]
-        groups = self.levels[-1].starts.size if self.levels else 1
-        told, doubt = np.zeros((groups, columns)), np.zeros(groups)
+        groups = self.levels[-1].starts.size if self.levels else self.k
+        told, doubt = np.zeros((settings, self.data.shape[0], groups)), np.zeros((settings, groups))
         for level, stage in zip(reversed(self.levels), reversed(stages), strict=True):
             passed, ratio = stage.passed, stage.ratio
-            out.append((passed[:, None] * (stage.mean - told), passed - passed**2 * doubt))
-            told = (1 - ratio)[:, None] * stage.mean + ratio[:, None] * told
-            doubt = stage.variance * ratio + ratio**2 * doubt
-            told, doubt = self._spread(told, level), self._spread(doubt, level)
-        if not self.levels:
-            told, doubt = np.zeros((self.k, columns)), np.zeros(self.k)
+            apart = stage.mean - told
+            out.append((passed[:, None] * apart, passed - passed * passed * doubt))
+            told = stage.mean - ratio[:, None] * apart
+            doubt = stage.variance * ratio + ratio * ratio * doubt
+            told, doubt = told.repeat(level.sizes, axis=2), doubt.repeat(level.sizes, axis=1)
         return out[::-1], told, doubt
 
     def _rows(self, precision: Floats, told: Floats, doubt: Floats) -> tuple[Floats, Floats]:
-        """M^-1 B and diag(M^-1) of the sorted, turned rows."""
-        loads = np.ones(self.k) if self.loads is None else self.loads
-        return precision[:, None] * (self.data - loads[:, None] * told), precision - (precision * loads) ** 2 * doubt
+        """M^-1 B, (m, 1 + p, rows), and diag(M^-1), (m, rows), of the sorted, turned rows."""
+        loaded, shared = precision, told
+        if self.loads is not None:
+            loaded, shared = precision * self.loads, self.loads * told
+        return precision[:, None] * (self.data - shared), precision - loaded * loaded * doubt
+
+    def _whole(self, w: Floats) -> tuple[list[tuple[Floats, Floats]], Floats, Floats, Floats]:
+        """At one setting: what each level has (see `_inward`), then precision, told and doubt of the rows."""
+        _, precision, stages = self._upward(w[None])
+        inside, told, doubt = self._inward(stages, 1)
+        return [(applied[0], diagonal[0]) for applied, diagonal in inside], precision, told, doubt
 
     def moments(self, w: Floats) -> Moments:
         """Log-determinant and Gram matrix at the variances w."""
-        return self._upward(w)[0]
+        return self._upward(w[None])[0][0]
+
+    def values(self, w: Floats, restricted: bool) -> list[float]:
+        """Log-likelihoods at several settings (m, terms) side by side."""
+        return [profile(own, self.k, restricted).log_likelihood for own in self._upward(w)[0]]
 
     def value_and_gradient(self, w: Floats, restricted: bool) -> tuple[float, Floats]:
-        """Log-likelihood and its derivative by each variance.
+        """Log-likelihood and its derivative by each variance."""
+        return self.values_and_gradients(w[None], restricted)[0]
+
+    def values_and_gradients(self, w: Floats, restricted: bool) -> list[tuple[float, Floats]]:
+        """Log-likelihoods and derivatives at several settings (m, terms) side by side.
 
         dl/dw = (|Z'Py|^2 - tr(Z'PZ)) / 2, with P = M^-1 under ML in the trace.
         """
         moments, precision, stages = self._upward(w)
-        best = profile(moments, self.k, restricted)
-        inside, told, doubt = self._inward(stages)
-        gradient = np.zeros(len(self.terms))
+        best = [profile(own, self.k, restricted) for own in moments]
+        inside, told, doubt = self._inward(stages, w.shape[0])
+        gradient = np.zeros(w.shape)
         pieces = [(level.term, *piece) for level, piece in zip(self.levels, inside, strict=True)]
         if self.rows_term is not None:
             pieces.append((self.rows_term, *self._rows(precision, told, doubt)))
+        beta, spread = np.array([own.beta for own in best])[:, None], np.array([own.beta_covariance for own in best])
         for term, applied, diagonal in pieces:
-            residual = applied[:, 0] - applied[:, 1:] @ best.beta
-            trace = float(diagonal.sum())
+            residual = applied[:, 0] - (beta @ applied[:, 1:])[:, 0]
+            gradient[:, term] = np.einsum("mk,mk->m", residual, residual) - diagonal.sum(axis=1)
             if restricted:
-                trace -= float(np.sum(best.beta_covariance * (applied[:, 1:].T @ applied[:, 1:])))
-            gradient[term] = 0.5 * (float(residual @ residual) - trace)
-        return best.log_likelihood, gradient
+                inner = applied[:, 1:] @ applied[:, 1:].swapaxes(1, 2)
+                gradient[:, term] += np.einsum("mij,mij->m", spread, inner)
+        gradient *= 0.5
+        return [(own.log_likelihood, slope) for own, slope in zip(best, gradient, strict=True)]
 
     def weighted(self, w: Floats) -> Floats:
         """M^-1 B (k, 1 + p) in the order of the rows."""
-        _, precision, stages = self._upward(w)
-        _, told, doubt = self._inward(stages)
-        out = np.empty_like(self.data)
-        out[self.order] = self._rows(precision, told, doubt)[0]
+        _, precision, told, doubt = self._whole(w)
+        out = np.empty((self.k, self.data.shape[0]))
+        out[self.order] = self._rows(precision, told, doubt)[0][0].T
         return rotate(out, self.vectors, back=True)
 
     def group_blocks(self, w: Floats, term: int) -> Floats:
         """Z_g'M^-1 Z_g of each group of a term, (groups, 1, 1)."""
-        _, precision, stages = self._upward(w)
-        inside, told, doubt = self._inward(stages)
+        inside, precision, told, doubt = self._whole(w)
         for level, (_, diagonal) in zip(self.levels, inside, strict=True):
             if level.term == term:
                 out = np.empty(diagonal.size)
                 out[level.codes] = diagonal
                 return out[:, None, None]
         if self.vectors:
-            return self._turned_diagonal(precision, doubt, term)
+            return self._turned_diagonal(precision[0], doubt[0], term)
         out = np.empty(self.k)
-        out[self.terms[term].codes[self.order]] = self._rows(precision, told, doubt)[1]
+        out[self.terms[term].codes[self.order]] = self._rows(precision, told, doubt)[1][0]
         return out[:, None, None]
 
     def _turned_diagonal(self, precision: Floats, doubt: Floats, term: int) -> Floats:

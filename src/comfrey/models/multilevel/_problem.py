@@ -11,10 +11,10 @@ import numpy as np
 from comfrey.errors import NotEstimableError
 from comfrey.models.multilevel._blocks import BlockEngine, cell_offsets
 from comfrey.models.multilevel._crossed import SMALL, CrossedEngine, cost
-from comfrey.models.multilevel._grouping import Floats, Ints, connected
+from comfrey.models.multilevel._grouping import Floats, Ints, combine, connected
 from comfrey.models.multilevel._likelihood import Engine, Profile, profile
 from comfrey.models.multilevel._nested import NestedEngine, chain, partition
-from comfrey.models.multilevel._structures import Block, block_of
+from comfrey.models.multilevel._structures import Block, Variances, block_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 LARGEST = 1e13  # operations of one factorisation: beyond it a fit would take days
+SIDE_BY_SIDE = 20_000  # effects up to which several settings at once stay in the processor's cache
 ROOM = 4e8  # numbers in the dense covariance of linked rows: 3 GB
 
 
@@ -84,18 +85,56 @@ class Problem:
 
     def split(self, x: Floats) -> list[Floats]:
         """Coordinates of each term."""
-        sizes = [block.lower.size for block in self.blocks]
-        return list(np.split(x, np.cumsum(sizes)[:-1])) if sizes else []
+        out, start = [], 0
+        for block in self.blocks:
+            end = start + block.lower.size
+            out.append(x[start:end])
+            start = end
+        return out
+
+    @property
+    def plain(self) -> bool:
+        """Whether each coordinate is one cell's, by the same function."""
+        return all(isinstance(block, Variances) for block in self.blocks)
 
     def cells(self, x: Floats) -> Floats:
         """Cells of all terms at coordinates x."""
+        if self.plain:
+            return self.unit * np.expm1(x)
         return joined([block.values(part) for block, part in zip(self.blocks, self.split(x), strict=True)])
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Log-likelihood at unit scale, and its derivatives by the coordinates."""
         value, slopes = self.engine.value_and_gradient(self.cells(x), self.restricted)
+        if self.plain:
+            return value, self.unit * np.exp(x) * slopes
         parts = zip(self.blocks, self.split(x), self.offsets[:-1], self.offsets[1:], strict=True)
         return value, joined([block.jacobian(part).T @ slopes[low:high] for block, part, low, high in parts])
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several places at once cost little more than one."""
+        return isinstance(self.engine, NestedEngine) and self.k <= SIDE_BY_SIDE
+
+    def many(self, places: Floats) -> list[tuple[float, Floats]]:
+        """Log-likelihoods and derivatives at several places (m, coordinates)."""
+        if not (self.side_by_side and isinstance(self.engine, NestedEngine)):
+            return [self(x) for x in places]
+        found = self.engine.values_and_gradients(self.unit * np.expm1(places), self.restricted)
+        rates = self.unit * np.exp(places)
+        return [(value, rate * slopes) for (value, slopes), rate in zip(found, rates, strict=True)]
+
+    def heights(self, places: Sequence[Floats]) -> list[float]:
+        """Log-likelihoods at several places; minus infinity where the covariance cannot be factored."""
+        if self.side_by_side and isinstance(self.engine, NestedEngine):
+            return self.engine.values(self.unit * np.expm1(np.array(places)), self.restricted)
+        out = []
+        for x in places:
+            try:
+                out.append(self.best(self.cells(x)).log_likelihood)
+            except np.linalg.LinAlgError:
+                out.append(-math.inf)
+        return out
 
     def best(self, w: Floats, *, restricted: bool | None = None) -> Profile:
         """Coefficients and likelihood at the cells w."""
@@ -130,9 +169,12 @@ def make_problem(
     scale = like.scale if like else 2.0 ** round(0.5 * math.log2(typical + excess))
     scaled = covariance.scaled(1 / scale**2)
     data = np.column_stack((residual / scale, basis))
-    links = partition(terms, covariance)
-    components = connected(links, k)
     order = chain(terms, scaled)
+    outermost = None if order is None else combine([terms[order[0]].codes]) if order else np.arange(k, dtype=np.intp)
+    if outermost is None or not scaled.diagonal_only:
+        components = connected(partition(terms, covariance), k)
+    else:
+        components = outermost
     engine: Engine
     if order is not None:
         engine = NestedEngine(data, scaled, terms, order)

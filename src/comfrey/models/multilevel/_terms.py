@@ -47,6 +47,7 @@ class StructuredTerm:
 
 
 Term = VarianceTerm | StructuredTerm
+Coded = tuple[Ints, tuple[str, ...]]  # codes of the rows, labels of the codes
 
 
 def read_terms(random: Any, structure: Any, data: Any, k: int) -> tuple[Term, ...]:
@@ -109,25 +110,30 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _labelled(names: Sequence[str], data: Any, k: int) -> tuple[Ints, tuple[str, ...]]:
-    """Codes and labels of the combinations of some columns (a:b is an interaction)."""
+def _labelled(names: Sequence[str], data: Any, k: int, seen: dict[str, Coded] | None = None) -> Coded:
+    """Codes and labels of the combinations of some columns (a:b is an interaction); `seen` holds what was read."""
+    seen = {} if seen is None else seen
     parts = [piece.strip() for name in names for piece in name.split(":")]
-    read = [codes_of(column(part, "random", data), f"random ({part})", k) for part in parts]
+    for part in parts:
+        if part not in seen:
+            seen[part] = codes_of(column(part, "random", data), f"random ({part})", k)
+    read = [seen[part] for part in parts]
     if len(read) == 1:
         return read[0]
     codes = combine([codes for codes, _ in read])
     first = np.zeros(count(codes), dtype=np.intp)
     first[codes[::-1]] = np.arange(k - 1, -1, -1)
-    labels = tuple("/".join(names_[codes_[row]] for codes_, names_ in read) for row in first)
-    return codes, labels
+    columns = [map(labels.__getitem__, own[first].tolist()) for own, labels in read]
+    return codes, tuple(map("/".join, zip(*columns, strict=True)))
 
 
 def _nested(text: str, data: Any, k: int) -> list[Term]:
     grouping = _bare(text).split("|")[-1].strip()
     names = _names(grouping)
     out: list[Term] = []
+    seen: dict[str, Coded] = {}
     for depth in range(1, len(names) + 1):
-        codes, labels = _labelled(names[:depth], data, k)
+        codes, labels = _labelled(names[:depth], data, k, seen)
         out.append(VarianceTerm("/".join(names[:depth]), codes, labels))
     return out
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from comfrey.errors import InputError, NotEstimableError
 from comfrey.models.multilevel._climb import solve
@@ -188,19 +188,21 @@ def _moderator_test(
     wald = float(beta[chosen] @ np.linalg.solve(inner, beta[chosen]))
     rest = float(df[chosen].min())
     if math.isinf(rest):
-        return wald, len(chosen), float(stats.chi2.sf(wald, len(chosen)))
-    return wald / len(chosen), len(chosen), float(stats.f.sf(wald / len(chosen), len(chosen), rest))
+        return wald, len(chosen), float(special.chdtrc(len(chosen), wald))
+    return wald / len(chosen), len(chosen), float(special.fdtrc(len(chosen), rest, wald / len(chosen)))
 
 
-def _table(names: tuple[str, ...], beta: Floats, covariance: Floats, df: Floats, level: float) -> pd.DataFrame:
+def _tests(beta: Floats, covariance: Floats, df: Floats, level: float) -> dict[str, Floats]:
+    """Columns of the table of coefficients."""
     se = np.sqrt(np.diag(covariance))
     statistic = beta / se
     normal = np.isinf(df)
     finite = np.where(normal, 1.0, df)
-    p_value = 2 * np.where(normal, stats.norm.sf(np.abs(statistic)), stats.t.sf(np.abs(statistic), finite))
-    reach = se * np.where(normal, stats.norm.ppf(0.5 + level / 2), stats.t.ppf(0.5 + level / 2, finite))
+    size = -np.abs(statistic)
+    p_value = 2 * np.where(normal, special.ndtr(size), special.stdtr(finite, size))
+    reach = se * np.where(normal, special.ndtri(0.5 + level / 2), special.stdtrit(finite, 0.5 + level / 2))
     columns = {"estimate": beta, "se": se, "statistic": statistic, "df": df, "p_value": p_value}
-    return pd.DataFrame({"term": list(names), **columns, "ci_low": beta - reach, "ci_high": beta + reach})
+    return {**columns, "ci_low": beta - reach, "ci_high": beta + reach}
 
 
 def _assemble(
@@ -215,7 +217,8 @@ def _assemble(
     k, p, terms = problem.k, problem.p, problem.terms
     beta, covariance = coefficients(problem, found)
     test, level = options["test"], options["level"]
-    table = _table(design.names, beta, covariance, df, level)
+    tests = _tests(beta, covariance, df, level)
+    table = pd.DataFrame({"term": list(design.names), **tests})
     parameters = name_parameters(terms)
     values, notes, boundary = read_parameters(problem, x, w, parameters)
     if 2 * len(parameters) > k - p:
@@ -226,7 +229,7 @@ def _assemble(
     qm, qm_df, qm_p = _moderator_test(design, beta, covariance, df)
     sigma2 = np.array(values["sigma2"])
     plain = all(isinstance(term, VarianceTerm) for term in terms)
-    first = {name: float(table[name].iloc[0]) for name in table.columns if name != "term"}
+    first = {name: float(column[0]) for name, column in tests.items()}
     named = {kind: tuple(item.name for item in parameters if item.kind == kind) for kind in values}
     return MultilevelFit(
         method=method, test=test, level=level, k=k, p=p, coefficients=table, covariance=covariance,
@@ -237,7 +240,7 @@ def _assemble(
         sigma2_names=named["sigma2"], tau2_names=named["tau2"], rho_names=named["rho"],
         log_likelihood=log_likelihood, aic=2 * free - 2 * log_likelihood,
         bic=math.log(sample) * free - 2 * log_likelihood,
-        q=q, q_df=k - p, q_p=float(stats.chi2.sf(q, k - p)), qm=qm, qm_df=qm_df, qm_p=qm_p,
+        q=q, q_df=k - p, q_p=float(special.chdtrc(k - p, q)), qm=qm, qm_df=qm_df, qm_p=qm_p,
         i2=100 * sigma2 / (float(sigma2.sum()) + typical) if plain else np.zeros(0),
         converged=found.converged, gradient_norm=found.gradient_norm, distance=found.distance,
         iterations=found.iterations, climbs=climbs, boundary=boundary, notes=tuple(notes),
