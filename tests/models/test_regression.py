@@ -125,3 +125,21 @@ def test_results_print_and_turn_into_plain_values(bcg):
     assert list(found.coefficients.columns) == [
         "term", "estimate", "se", "statistic", "df", "p_value", "ci_low", "ci_high",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["year", "bs(year, df=3)", "cs(year, df=3) - 1", "poly(year, 2)", "center(year)", "bs(np.log(year), df=3)",
+     "C(kind) + bs(year, df=3)", "bs(`year of print`, df=3)"],
+)  # fmt: skip
+def test_a_row_without_its_moderator_is_left_out_and_named_whatever_the_term(formula):
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"yi": rng.normal(size=20), "vi": 0.1, "kind": ["a", "b"] * 10})
+    data["year"] = data["year of print"] = np.arange(1.0, 21.0)
+    data.loc[7, ["year", "year of print"]] = np.nan
+    fit = cf.pool("yi", "vi", moderators=formula, data=data)
+    whole = cf.pool("yi", "vi", moderators=formula, data=data.drop(index=7))
+    name = "year of print" if "`" in formula else "year"
+    assert fit.dropped == (f"row 7: {name} missing",)
+    assert fit.k == 19
+    assert fit.beta.tolist() == whole.beta.tolist()

@@ -5,6 +5,8 @@ The notation is that of Wilkinson & Rogers 1973 (doi:10.2307/2346786).
 
 from __future__ import annotations
 
+import ast
+import re
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -126,12 +128,25 @@ def _as_frame(data: Any) -> pd.DataFrame:
 
 
 def _need(formula: Any, frame: pd.DataFrame, argument: str) -> list[str]:
-    needed = sorted(map(str, formula.required_variables))
-    for name in needed:
+    """Columns that the formula uses; refuse one that is not there."""
+    needed = set(map(str, formula.required_variables))
+    for name in sorted(needed):
         if name not in frame.columns:
             columns = ", ".join(map(str, frame.columns))
             raise InputError(argument, found=repr(name), expected=f"columns of data ({columns})")
-    return needed
+    # the formula library does not tell what stands inside of splines and other transforms that learn from the data
+    inside = {name for term in formula for factor in term.factors for name in _names_in(factor.expr)}
+    return sorted(needed | {str(name) for name in frame.columns if name in inside})
+
+
+def _names_in(expression: str) -> set[str]:
+    """Names of variables in an expression; those with other signs than letters stand in backticks."""
+    quoted = set(re.findall(r"`([^`]+)`", expression))
+    try:
+        tree = ast.parse(re.sub(r"`[^`]+`", "_", expression), mode="eval")
+    except SyntaxError:  # a name by itself, such as "year of birth"
+        return quoted
+    return quoted | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _evaluate(make: Any, frame: pd.DataFrame, argument: str) -> Any:
