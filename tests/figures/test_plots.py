@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
@@ -272,3 +273,14 @@ def test_type_checkers_see_the_same_names():
     tree = ast.parse(Path(figures.__file__).read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     assert {alias.name: node.module for node in block.body for alias in node.names} == figures._DOOR
+
+
+def test_a_spline_with_a_gap_in_its_moderator_is_drawn_as_a_curve(drawing):
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"dose": rng.uniform(0, 10, 30), "vi": rng.uniform(0.05, 0.3, 30)})
+    data["yi"] = np.sin(data["dose"] / 2) + rng.normal(0, 0.2, 30)
+    data.loc[3, "dose"] = np.nan
+    fit = cf.pool("yi", "vi", moderators="bs(dose, df=4)", data=data)
+    line = drawing(figures.bubble_plot(fit, data=data)).one("_line")
+    predicted = fit.predict({"dose": line.get_xdata()})["estimate"]
+    assert_allclose(line.get_ydata(), predicted.to_numpy())

@@ -86,7 +86,7 @@ def _moderators(fit: Any, moderator: str | None, data: Any) -> tuple[Shown, str,
     if type(fit).__name__ != "MetaRegression":
         raise InputError("fit", found=type(fit).__name__, expected="a meta-regression (pool with moderators)")
     shown = show(fit)
-    needed = sorted(map(str, fit.design.spec.required_variables))
+    needed = list(fit.design.variables)
     if not needed:
         raise InputError("fit", found="no moderator", expected="a regression on at least one")
     name = moderator if moderator is not None else needed[0]

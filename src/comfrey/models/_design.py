@@ -36,6 +36,8 @@ class Design:
         Names of the columns.
     terms : dict of str to slice
         Which columns belong to which term of the formula.
+    variables : tuple of str
+        Columns of the data that the formula uses.
     spec : object
         The formula library's own specification, which makes the same matrix for new data.
     """
@@ -44,6 +46,7 @@ class Design:
     matrix: Array = field(repr=False)
     names: tuple[str, ...]
     terms: dict[str, slice]
+    variables: tuple[str, ...]
     spec: Any = field(repr=False)
 
     @property
@@ -112,7 +115,7 @@ def build_design(formula: object, data: Any, studies: Studies) -> tuple[Design, 
         )
     _check_rank(matrix, names, studies.k)
     terms = {_term_name(term): part for term, part in table.model_spec.term_slices.items()}
-    return Design(formula, matrix, names, terms, table.model_spec), studies
+    return Design(formula, matrix, names, terms, tuple(used), table.model_spec), studies
 
 
 def _term_name(term: object) -> str:
