@@ -67,8 +67,9 @@ def read_parameters(
         term = problem.terms[item.term]
         assert isinstance(term, StructuredTerm)  # noqa: S101  # only these have correlations
         rho, floor = _correlation(term, matrix, parts[item.term], item.levels)
-        if term.structure == "UN" and not _meet(term, item.levels):
-            notes.append(f"rho {item.name} is NaN: no group has both levels.")
+        levels = item.levels if term.structure == "UN" else None
+        if not _meet(term, levels):
+            notes.append(f"rho {item.name} is NaN: no group has {'two' if levels is None else 'both'} levels.")
             rho = math.nan
         elif math.isnan(rho):
             notes.append(f"rho {item.name} is NaN: it has no meaning when a variance is zero.")
@@ -100,7 +101,10 @@ def _correlation(term: StructuredTerm, matrix: Floats, x: Floats, levels: tuple[
     return float(x[-1]), floor
 
 
-def _meet(term: StructuredTerm, levels: tuple[int, ...]) -> bool:
-    """Tell whether any group has effects of both levels."""
+def _meet(term: StructuredTerm, levels: tuple[int, ...] | None) -> bool:
+    """Tell whether any group has effects of both levels, or of any two."""
+    if levels is None:
+        pairs = np.unique(np.column_stack((term.outer, term.inner)), axis=0)
+        return len(pairs) > len(np.unique(term.outer))
     a, b = (set(term.outer[term.inner == level].tolist()) for level in levels)
     return bool(a & b)
