@@ -84,8 +84,12 @@ class Problem:
 
     def split(self, x: Floats) -> list[Floats]:
         """Coordinates of each term."""
-        sizes = [block.lower.size for block in self.blocks]
-        return list(np.split(x, np.cumsum(sizes)[:-1])) if sizes else []
+        out, start = [], 0
+        for block in self.blocks:
+            end = start + block.lower.size
+            out.append(x[start:end])
+            start = end
+        return out
 
     def cells(self, x: Floats) -> Floats:
         """Cells of all terms at coordinates x."""
@@ -132,12 +136,7 @@ def make_problem(
     data = np.column_stack((residual / scale, basis))
     links = partition(terms, covariance)
     components = connected(links, k)
-    order = chain(terms, scaled)
-    engine: Engine
-    if order is not None:
-        engine = NestedEngine(data, scaled, terms, order)
-    else:
-        engine = _general_engine(data, scaled, terms, components)
+    engine = make_engine(data, scaled, terms, components)
     unit = like.unit if like else typical / scale**2
     total = max(excess / scale**2, 0.1 * unit) / max(len(terms), 1)
     blocks = like.blocks if like else tuple(block_of(term, unit) for term in terms)
@@ -157,6 +156,14 @@ def make_problem(
         residual,
         tuple(cell_offsets(terms)),
     )
+
+
+def make_engine(data: Floats, covariance: SamplingCovariance, terms: tuple[Term, ...], components: Ints) -> Engine:
+    """Choose the cheapest engine that fits the terms."""
+    order = chain(terms, covariance)
+    if order is not None:
+        return NestedEngine(data, covariance, terms, order)
+    return _general_engine(data, covariance, terms, components)
 
 
 def _sizes(residual: Floats, basis: Floats, variances: Floats) -> tuple[float, float]:

@@ -1,35 +1,51 @@
-"""Leaving out one cluster at a time: refits that start from the whole fit."""
+"""The model of a fit, fitted again to some of its rows."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from scipy import stats
 
-from comfrey.errors import ComfreyError, NotEstimableError
-from comfrey.models.multilevel._climb import solve
+from comfrey.errors import InputError, NotEstimableError
+from comfrey.models.multilevel._climb import snapped, solve_near
 from comfrey.models.multilevel._design import Design, degrees_of_freedom
-from comfrey.models.multilevel._grouping import Floats, Ints, count
+from comfrey.models.multilevel._heterogeneity import heterogeneity, shares
+from comfrey.models.multilevel._identify import check_identified
+from comfrey.models.multilevel._parameters import read_parameters
 from comfrey.models.multilevel._problem import Problem, make_problem
-from comfrey.models.multilevel._search import maximise
 from comfrey.models.multilevel._terms import StructuredTerm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from comfrey.models.multilevel._grouping import Floats, Ints
+    from comfrey.models.multilevel._parameters import Parameter
     from comfrey.models.multilevel._search import Found
     from comfrey.models.multilevel._terms import Term
+    from comfrey.models.multilevel.result import State
+
+DEPENDENT = 1e-9  # singular values of rows of an orthonormal design, below which a coefficient is lost
 
 
-def part_of(term: Term, rows: Ints) -> Term:
-    """Restrict a term to some rows; levels of inner keep their places."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Refit:
+    """The model at its maximum for some rows."""
+
+    problem: Problem
+    found: Found
+    beta: Floats  # (p,)
+    covariance: Floats  # (p, p)
+
+    @property
+    def cells(self) -> Floats:
+        """Variances and covariances of the random effects, at the scale of the whole fit's problem."""
+        return self.problem.cells(self.found.x)
+
+
+def part_of(term: Term, rows: Ints, identified: bool = True) -> Term:
+    """Restrict a term to some rows; levels of inner keep their places, and two groups are needed to tell a variance."""
     kept, codes = np.unique(term.codes[rows], return_inverse=True)
-    if kept.size < 2:
-        raise NotEstimableError(f"Only one group of {term.name} is left.")
+    if identified and kept.size < 2:
+        raise NotEstimableError(f"There is only one group of {term.name}.")
     codes = codes.astype(np.intp)
     if isinstance(term, StructuredTerm):
         labels = tuple(term.outer_labels[i] for i in kept)
@@ -37,50 +53,58 @@ def part_of(term: Term, rows: Ints) -> Term:
     return replace(term, codes=codes, labels=tuple(term.labels[i] for i in kept))
 
 
-def without(problem: Problem, design: Design, y: Floats, rows: Ints, found: Found) -> tuple[Problem, Found]:
-    """Fit the model to some rows, starting from the fit to all."""
-    matrix = design.matrix[rows]
-    if rows.size <= matrix.shape[1] or np.linalg.matrix_rank(matrix) < matrix.shape[1]:
-        raise NotEstimableError("The rest cannot estimate all coefficients.")
-    terms = tuple(part_of(term, rows) for term in problem.terms)
-    part = make_problem(y[rows], problem.covariance.part(rows), matrix, terms, problem.restricted, like=problem)
-    again = maximise(part, found.x, part.lower, part.upper) if part.blocks else found
-    return part, (again if again.converged else solve(part)[0])
+def restrict(state: State, rows: Ints, *, identified: bool = True, bare: bool = False) -> Problem:
+    """Make the problem of some rows, with the scale and the coordinates of the whole.
 
+    Parameters
+    ----------
+    state : State
+    rows : ndarray (n,)
+    identified : bool
+        Whether the rows must be able to tell the variances, too.
+    bare : bool
+        Whether to leave out the random effects.
 
-def leave_one_out(
-    problem: Problem,
-    design: Design,
-    y: Floats,
-    found: Found,
-    cluster: tuple[Ints, tuple[str, ...]],
-    read: Callable[[Problem, Floats], dict[str, float]],
-    options: dict[str, Any],
-) -> pd.DataFrame:
-    """Refit without each cluster: the first coefficient, Cook's distance of all, the variances.
-
-    D = (b - b_(j))' Cov(b)^-1 (b - b_(j)). Cook RD (1977). Technometrics 19:15-18. doi:10.2307/1268249
+    Raises
+    ------
+    NotEstimableError
+        If these rows cannot tell the coefficients or the variances.
     """
-    codes, labels = cluster
-    beta, covariance = coefficients(problem, found)
-    rows, notes = [], []
-    for j in range(count(codes)):
-        kept = np.flatnonzero(codes != j).astype(np.intp)
-        row: dict[str, Any] = {"left_out": labels[j], "k": kept.size}
-        try:
-            part, again = without(problem, design, y, kept, found)
-        except ComfreyError as error:
-            notes.append(f"Without {labels[j]}: no fit. {error}")
-            rows.append(row)
-            continue
-        own, spread = coefficients(part, again)
-        gap = own - beta
-        row |= _first(own, spread, Design(design.matrix[kept], design.names), part.terms, options)
-        row["cook_distance"] = float(gap @ np.linalg.solve(covariance, gap))
-        rows.append(row | read(part, again.x))
-    out = pd.DataFrame(rows)
-    out.attrs["notes"] = tuple(notes)
-    return out
+    problem = state.problem
+    p = problem.p
+    if rows.size <= p:
+        raise NotEstimableError("There are no more effects than coefficients.")
+    if np.linalg.svd(problem.basis[rows], compute_uv=False)[-1] < DEPENDENT:
+        raise NotEstimableError("The other effects cannot estimate all coefficients.")
+    terms = () if bare else tuple(part_of(term, rows, identified) for term in problem.terms)
+    matrix, covariance = state.design.matrix[rows], problem.covariance.part(rows)
+    part = make_problem(state.y[rows], covariance, matrix, terms, problem.restricted, like=problem)
+    if not identified:
+        return part
+    try:
+        check_identified(part)
+    except InputError as error:
+        raise NotEstimableError(f"The other effects cannot tell the variances of the model: {error.found}.") from None
+    return part
+
+
+def refit(state: State, rows: Ints, start: Floats | None = None) -> Refit:
+    """Fit the model to some rows, starting from the fit to all (or from other coordinates).
+
+    Raises
+    ------
+    NotEstimableError, ConvergenceError
+        If the rows cannot carry the model.
+    """
+    part = restrict(state, rows)
+    found = solve_near(part, state.found.x if start is None else start)
+    return at_maximum(part, replace(found, x=snapped(part, found.x)))
+
+
+def at_maximum(part: Problem, found: Found) -> Refit:
+    """Read the coefficients at the end of a search."""
+    beta, covariance = coefficients(part, found)
+    return Refit(part, found, beta, covariance)
 
 
 def coefficients(problem: Problem, found: Found) -> tuple[Floats, Floats]:
@@ -91,21 +115,33 @@ def coefficients(problem: Problem, found: Found) -> tuple[Floats, Floats]:
     return back @ (problem.offset + problem.scale * best.beta), 0.5 * (covariance + covariance.T)
 
 
-def _first(
-    beta: Floats, covariance: Floats, design: Design, terms: tuple[Term, ...], options: dict[str, Any]
-) -> dict[str, float]:
-    """Estimate, standard error, interval and p-value of the first coefficient."""
-    estimate, se = float(beta[0]), math.sqrt(covariance[0, 0])
-    df = math.inf
-    if options["test"] == "t":
-        df = float(degrees_of_freedom(design, terms, options["degrees_of_freedom"])[0])
-    law = stats.norm() if math.isinf(df) else stats.t(max(df, 1.0))
-    reach = float(law.ppf(0.5 + options["level"] / 2)) * se
-    p_value = 2 * float(law.sf(abs(estimate) / se))
-    return {
-        "estimate": estimate,
-        "se": se,
-        "ci_low": estimate - reach,
-        "ci_high": estimate + reach,
-        "p_value": p_value,
-    }
+def components_of(part: Problem, x: Floats, parameters: tuple[Parameter, ...]) -> Floats:
+    """Variances and correlations in the order of `parameters`; NaN for a level that no row has any more."""
+    values = {kind: iter(found) for kind, found in read_parameters(part, x, part.cells(x), parameters)[0].items()}
+    out = np.array([next(values[item.kind]) for item in parameters], dtype=float)
+    for i, item in enumerate(parameters):
+        term = part.terms[item.term]
+        if not isinstance(term, StructuredTerm) or item.kind != "tau2" or not _own_variances(parameters, item):
+            continue
+        if not np.any(term.inner == item.levels[0]):
+            out[i] = np.nan
+    return out
+
+
+def _own_variances(parameters: tuple[Parameter, ...], item: Parameter) -> bool:
+    """Whether each level of the parameter's term has a variance of its own."""
+    return sum(other.term == item.term and other.kind == "tau2" for other in parameters) > 1
+
+
+def freedom_of(state: State, part: Problem, rows: Ints) -> Floats:
+    """Degrees of freedom of the coefficients (p,), by the rule of the fit; infinite for a normal test."""
+    if state.options["test"] != "t":
+        return np.full(part.p, np.inf)
+    design = Design(state.design.matrix[rows], state.design.names)
+    return np.maximum(degrees_of_freedom(design, part.terms, state.options["degrees_of_freedom"]), 1.0)
+
+
+def heterogeneity_of(part: Problem, sigma2: Floats) -> tuple[float, float, Floats]:
+    """Q, the typical sampling variance, and the share of each sigma2 in percent (empty with inner | outer terms)."""
+    q, typical = heterogeneity(part)
+    return q, typical, shares(part.terms, sigma2, typical)
