@@ -1,5 +1,8 @@
 """Influence of effects and clusters: by dense algebra written down directly, by pooled fits, and by refits."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ import comfrey as cf
 from comfrey.diagnostics.multilevel import _deletion, _working
 from comfrey.figures import baujat_plot, baujat_table
 
+REFERENCE = Path(__file__).parents[2] / "reference"
 MODELS = {
     "nested": {"random": "study/es"},
     "crossed": {"random": ["study", "lab", "es"]},
@@ -272,3 +276,21 @@ def test_faces():
     assert found.summary.index.name == "cluster"
     assert "_repr_html_" in dir(found)
     assert found.to_dict()["bounds"]["hat"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("unit", ["effect", "cluster"])
+def test_metafor_leaves_out_what_unit_and_rest_share(monkeypatch, unit):
+    """Its numbers are ours when deleted residuals are taken to be independent of the rest: the one difference."""
+    content = json.loads((REFERENCE / "influence_multilevel.json").read_text())
+    data = json.loads((REFERENCE / "multilevel_recidivism.json").read_text())["data"]
+    fit = cf.multilevel("yi", "vi", random=["study", "deltype"], data={**data, "deltype": content["data"]["deltype"]})
+    by = "study" if unit == "cluster" else None
+    expected = content["results"][f"recidivism_crossed/{unit}/held"]
+    with_share = fit.influence(by, reestimate=False)
+    monkeypatch.setattr(_deletion, "linked", lambda problem, codes: np.zeros(codes.max() + 1, dtype=bool))
+    found = fit.influence(by, reestimate=False)
+    # the reference knows variances to about 1e-7
+    np.testing.assert_allclose(found.rstudent, expected["rstudent_independent"], rtol=1e-6, atol=1e-7)
+    if unit == "cluster":
+        np.testing.assert_allclose(found.chi2, expected["X2_independent"], rtol=1e-6)
+    assert np.abs(with_share.rstudent - found.rstudent).max() > 0.1
