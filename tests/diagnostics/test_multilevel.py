@@ -140,7 +140,7 @@ def test_all_subsets():
     found = fit.subsets("study")
     assert found.complete
     assert len(found) == 31
-    assert found.notes == ("5 subsets cannot be fitted: There is only one group of study.",)
+    assert found.notes == ("5 subsets: no fit. There is only one group of study.",)
     members = np.stack([found.contains(j) for j in range(5)], axis=1)
     np.testing.assert_array_equal(members.sum(axis=1), found.units)
     for row in (2, 12, 30):

@@ -241,7 +241,17 @@ def test_a_level_that_is_gone_has_no_variance():
     found = fit.influence("study")
     rare = found.component_names.index("tau2 rare")
     np.testing.assert_array_equal(np.isnan(found.components[:, rare]), np.arange(9) == 2)
-    assert np.isfinite(found.cook_distance[2])
+    assert np.isfinite(found.cook_distance).all()
+    # how the effects of that level vary is not known without them, nor is how far they are from what was expected
+    np.testing.assert_array_equal(np.isnan(found.rstudent), frame["study"] == 2)
+    np.testing.assert_array_equal(np.isnan(found.dffits), np.arange(9) == 2)
+    np.testing.assert_array_equal(np.isnan(found.dfbetas), np.arange(9) == 2)
+    assert found.notes == (
+        "Without 2: tau2 rare is NaN: no effect is of that level.",
+        "Without 2: the rest says nothing of tau2 rare, and so of the deleted residuals.",
+    )
+    assert fit.leave_one_out("study").notes == found.notes[:1]
+    assert np.isfinite(fit.influence("study", reestimate=False).rstudent).all()
 
 
 def test_bad_arguments():

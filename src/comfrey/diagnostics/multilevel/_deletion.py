@@ -11,6 +11,7 @@ from comfrey.diagnostics.multilevel._units import gathered
 from comfrey.diagnostics.multilevel._working import Working, inverse_blocks, linked
 from comfrey.errors import ComfreyError
 from comfrey.models.multilevel._heterogeneity import heterogeneity
+from comfrey.models.multilevel._parameters import untold
 from comfrey.models.multilevel._problem import make_problem
 from comfrey.models.multilevel._refit import components_of, refit, restrict
 
@@ -38,7 +39,8 @@ class Deletions:
     whole : ndarray (J, p, p)
         (Q' M^-1 Q)^-1 of all rows, with M as it is without the unit.
     cells : ndarray (J, cells)
-        Variances and covariances of the random effects without the unit.
+        Variances and covariances of the random effects without the unit; NaN, as is `whole`, where the rest is silent
+        on one of them.
     components : ndarray (J, m)
         The same as the fit's parameters, in the units of the data.
     notes : list of str
@@ -82,16 +84,32 @@ def _by_refits(state: State, units: Units, working: Working) -> Deletions:
         try:
             again = refit(state, rest)
         except ComfreyError as error:
-            reasons.append((units.labels[j], str(error)))
+            reasons.append((units.labels[j], f"no fit. {error}"))
             continue
         w = again.cells
         _put(out, j, problem, again.problem, w)
-        out.cells[j], out.components[j] = w, components_of(again.problem, again.found.x, state.parameters)
+        out.components[j], missing = components_of(again.problem, again.found.x, state.parameters)
+        if missing:
+            reasons.append((units.labels[j], missing))
+        lost = _lost(state, again.problem)
+        if lost:
+            reasons.append((units.labels[j], f"the rest says nothing of {lost}, and so of the deleted residuals."))
+            continue
+        out.cells[j] = w
         out.whole[j] = np.linalg.inv(problem.engine.moments(w).gram[1:, 1:])
         if shared[j]:
             out.borrowed[rows] = _borrowed(problem, again.problem, working, rows, rest, w)
     out.notes.extend(gathered(reasons, "Without"))
     return out
+
+
+def _lost(state: State, part: Problem) -> str:
+    """Name the parameters that a part is silent on though the whole is not: M of the unit depends on them."""
+    whole = state.problem.terms
+    silent = [
+        item for item in state.parameters if untold(part.terms[item.term], item) and not untold(whole[item.term], item)
+    ]
+    return " and ".join(f"{item.kind} {item.name}" for item in silent)
 
 
 def _put(out: Deletions, j: int, problem: Problem, part: Problem, w: Floats) -> None:
@@ -112,7 +130,7 @@ def _held(state: State, units: Units, working: Working) -> Deletions:
     problem = state.problem
     out = _empty(problem, units, len(state.parameters))
     w = problem.cells(state.found.x)
-    out.cells[:], out.components[:] = w, components_of(problem, state.found.x, state.parameters)
+    out.cells[:], out.components[:] = w, components_of(problem, state.found.x, state.parameters)[0]
     out.whole[:] = np.linalg.inv(problem.engine.moments(w).gram[1:, 1:])
     found = downdate(problem, w, units.codes)
     out.beta[:], out.covariance[:], out.borrowed[:] = found.beta, found.covariance, found.borrowed
@@ -126,7 +144,7 @@ def _held(state: State, units: Units, working: Working) -> Deletions:
         try:
             part = restrict(state, rest, identified=False)
         except ComfreyError as error:
-            reasons.append((units.labels[j], str(error)))
+            reasons.append((units.labels[j], f"no fit. {error}"))
             for field in (out.beta, out.covariance, out.whole, out.cells, out.components):
                 field[j] = np.nan
             continue

@@ -21,7 +21,7 @@ __all__ = ["Refits", "refit_all", "tests_of"]
 
 
 class Refits(NamedTuple):
-    """Numbers of n sets of rows; NaN where the model cannot be fitted, with the reason in `reasons` (else "")."""
+    """Numbers of n sets of rows; where any of them is NaN, `reasons` says why (else it is empty)."""
 
     beta: Floats  # (n, p)
     covariance: Floats  # (n, p, p)
@@ -49,13 +49,13 @@ def refit_all(state: State, sets: Iterable[Ints], count: int) -> Refits:
         try:
             found = refit(state, rows)
         except ComfreyError as error:
-            reasons.append(str(error))
+            reasons.append(f"no fit. {error}")
             continue
-        reasons.append("")
         part = found.problem
         beta[row], covariance[row] = found.beta, found.covariance
         df[row] = freedom_of(state, part, rows)
-        components[row] = components_of(part, found.found.x, state.parameters)
+        components[row], missing = components_of(part, found.found.x, state.parameters)
+        reasons.append(missing)
         q[row], typical[row], i2[row] = heterogeneity_of(part, components[row, plain])
     return Refits(beta, covariance, df, components, typical, i2, q, (k - p).astype(float), k, reasons)
 

@@ -92,5 +92,5 @@ def gathered(reasons: Iterable[tuple[str, str]], before: str) -> list[str]:
     for reason, names in named.items():
         more = len(names) - SHOWN
         listed = ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-        out.append(f"{before} {listed}: no fit. {reason}")
+        out.append(f"{before} {listed}: {reason}")
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,7 @@ def subsets(fit: MultilevelFit, cluster: Any = None, maximum: int = MAXIMUM, see
     ...          "yi": [0.1, 0.2, 0.5, 0.7, -0.1, 0.1, 0.3, 0.6]}
     >>> found = subsets(cf.multilevel("yi", "vi", random="study/es", data=frame), "study")
     >>> len(found), int(found.contains("1").sum()), found.notes
-    (15, 8, ('4 subsets cannot be fitted: There is only one group of study.',))
+    (15, 8, ('4 subsets: no fit. There is only one group of study.',))
     """
     check_maximum(maximum)
     state = fit._state  # the methods of a fit work on what it keeps
@@ -162,11 +163,10 @@ def subsets(fit: MultilevelFit, cluster: Any = None, maximum: int = MAXIMUM, see
         return np.unpackbits(members[row], bitorder="little", count=count).astype(bool)
 
     found = refit_all(state, (np.flatnonzero(chosen(row)[units.codes]) for row in range(n)), n)
-    reasons = [reason for reason in found.reasons if reason]
-    if len(reasons) == n:
-        raise NotEstimableError(f"No subset of the {units.word}s can carry the model. {reasons[-1]}")
-    counted = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
-    notes = tuple(f"{number} subsets cannot be fitted: {reason}" for reason, number in counted.items())
+    if np.isnan(found.beta[:, 0]).all():
+        reason = found.reasons[-1].removeprefix("no fit. ")
+        raise NotEstimableError(f"No subset of the {units.word}s can carry the model. {reason}")
+    notes = tuple(f"{number} subsets: {reason}" for reason, number in Counter(found.reasons).items() if reason)
     plainly = found.i2.shape[1] > 0
     total = found.components.sum(axis=1) if plainly else np.full(n, np.nan)
     return MultilevelSubsets(

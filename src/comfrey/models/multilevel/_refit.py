@@ -115,22 +115,12 @@ def coefficients(problem: Problem, found: Found) -> tuple[Floats, Floats]:
     return back @ (problem.offset + problem.scale * best.beta), 0.5 * (covariance + covariance.T)
 
 
-def components_of(part: Problem, x: Floats, parameters: tuple[Parameter, ...]) -> Floats:
-    """Variances and correlations in the order of `parameters`; NaN for a level that no row has any more."""
-    values = {kind: iter(found) for kind, found in read_parameters(part, x, part.cells(x), parameters)[0].items()}
-    out = np.array([next(values[item.kind]) for item in parameters], dtype=float)
-    for i, item in enumerate(parameters):
-        term = part.terms[item.term]
-        if not isinstance(term, StructuredTerm) or item.kind != "tau2" or not _own_variances(parameters, item):
-            continue
-        if not np.any(term.inner == item.levels[0]):
-            out[i] = np.nan
-    return out
-
-
-def _own_variances(parameters: tuple[Parameter, ...], item: Parameter) -> bool:
-    """Whether each level of the parameter's term has a variance of its own."""
-    return sum(other.term == item.term and other.kind == "tau2" for other in parameters) > 1
+def components_of(part: Problem, x: Floats, parameters: tuple[Parameter, ...]) -> tuple[Floats, str]:
+    """Variances and correlations in the order of `parameters`, and why any of them is NaN (else empty)."""
+    values, notes, _ = read_parameters(part, x, part.cells(x), parameters)
+    left = {kind: iter(found) for kind, found in values.items()}
+    missing = " ".join(note for note in notes if " is NaN: " in note)
+    return np.array([next(left[item.kind]) for item in parameters], dtype=float), missing
 
 
 def freedom_of(state: State, part: Problem, rows: Ints) -> Floats:
