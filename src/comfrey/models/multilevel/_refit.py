@@ -75,7 +75,7 @@ def restrict(state: State, rows: Ints, *, identified: bool = True, bare: bool = 
     if rows.size <= p:
         raise NotEstimableError("There are no more effects than coefficients.")
     if np.linalg.svd(problem.basis[rows], compute_uv=False)[-1] < DEPENDENT:
-        raise NotEstimableError("The other effects cannot estimate all coefficients.")
+        raise NotEstimableError("Some coefficients cannot be estimated.")
     terms = () if bare else tuple(part_of(term, rows, identified) for term in problem.terms)
     matrix, covariance = state.design.matrix[rows], problem.covariance.part(rows)
     part = make_problem(state.y[rows], covariance, matrix, terms, problem.restricted, like=problem)
@@ -84,12 +84,12 @@ def restrict(state: State, rows: Ints, *, identified: bool = True, bare: bool = 
     try:
         check_identified(part)
     except InputError as error:
-        raise NotEstimableError(f"The other effects cannot tell the variances of the model: {error.found}.") from None
+        raise NotEstimableError(f"The variances cannot be told: {error.found}.") from None
     return part
 
 
-def refit(state: State, rows: Ints, start: Floats | None = None) -> Refit:
-    """Fit the model to some rows, starting from the fit to all (or from other coordinates).
+def refit(state: State, rows: Ints) -> Refit:
+    """Fit the model to some rows, starting from the fit to all.
 
     Raises
     ------
@@ -97,14 +97,9 @@ def refit(state: State, rows: Ints, start: Floats | None = None) -> Refit:
         If the rows cannot carry the model.
     """
     part = restrict(state, rows)
-    found = solve_near(part, state.found.x if start is None else start)
-    return at_maximum(part, replace(found, x=snapped(part, found.x)))
-
-
-def at_maximum(part: Problem, found: Found) -> Refit:
-    """Read the coefficients at the end of a search."""
-    beta, covariance = coefficients(part, found)
-    return Refit(part, found, beta, covariance)
+    found = solve_near(part, state.found.x)
+    found = replace(found, x=snapped(part, found.x))
+    return Refit(part, found, *coefficients(part, found))
 
 
 def coefficients(problem: Problem, found: Found) -> tuple[Floats, Floats]:
