@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
-__all__ = ["Subsets", "subsets"]
+__all__ = ["Subsets", "all_masks", "check_maximum", "place_of", "quantiles_of", "sampled_masks", "subsets"]
 
 _BLOCK = 500_000  # numbers in one block of masks
 
@@ -71,13 +71,8 @@ class Subsets(Result):
         InputError
             If there is no such study.
         """
-        if isinstance(study, str):
-            if study not in self.labels:
-                raise InputError("study", found=repr(study), expected=f"one of {', '.join(self.labels[:10])}")
-            study = self.labels.index(study)
-        if not 0 <= study < len(self.labels):
-            raise InputError("study", found=study, expected=f"a place from 0 to {len(self.labels) - 1}")
-        return (self._members[:, study >> 3] >> (study & 7) & 1).astype(bool)
+        at = place_of(study, self.labels, "study")
+        return (self._members[:, at >> 3] >> (at & 7) & 1).astype(bool)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a subset: estimate, tau2, i2, h2, q, k."""
@@ -92,12 +87,7 @@ class Subsets(Result):
     @property
     def summary(self) -> pd.DataFrame:
         """Mean and quantiles of estimate, tau2 and I2 over the subsets."""
-        import pandas as pd
-
-        frame = self.to_frame().drop(columns=["h2", "q"])
-        shares = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
-        quantiles = frame.quantile(list(shares.values())).set_axis(list(shares), axis=0)
-        return pd.concat([frame.mean().to_frame("mean").T, quantiles])
+        return quantiles_of(self.to_frame().drop(columns=["h2", "q"]))
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -154,8 +144,7 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
     >>> len(found), round(float(found.estimate.max()), 2), int(found.contains(0).sum())
     (15, 0.9, 8)
     """
-    if isinstance(maximum, bool) or not isinstance(maximum, (int, np.integer)) or maximum < 1:
-        raise InputError("maximum", found=maximum, expected="a whole number above zero")
+    check_maximum(maximum)
     view = view_of(fit)
     check_size(view, "the display of subsets", 1)
     complete = view.k < 63 and 2**view.k - 1 <= maximum
@@ -167,7 +156,7 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
     sizes = np.empty(count, dtype=np.int32)
     members = np.empty((count, (view.k + 7) // 8), dtype=np.uint8)
     start, unproved = 0, 0
-    for packed in _all(view.k, count) if complete else _sample(view.k, count, seed):
+    for packed in all_masks(view.k, count) if complete else sampled_masks(view.k, count, seed):
         masks = np.unpackbits(packed, axis=1, bitorder="little", count=view.k).astype(float)
         found = one(masks)
         part = slice(start, start + packed.shape[0])
@@ -200,7 +189,33 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
     )
 
 
-def _all(k: int, count: int) -> Iterator[Bytes]:
+def check_maximum(maximum: object) -> None:
+    """Refuse a number of subsets that is no whole number above zero."""
+    if isinstance(maximum, bool) or not isinstance(maximum, (int, np.integer)) or maximum < 1:
+        raise InputError("maximum", found=maximum, expected="a whole number above zero")
+
+
+def place_of(unit: int | str, labels: tuple[str, ...], argument: str) -> int:
+    """Place of a study or cluster that is given by its place or label."""
+    if isinstance(unit, str):
+        if unit not in labels:
+            raise InputError(argument, found=repr(unit), expected=f"one of {', '.join(labels[:10])}")
+        return labels.index(unit)
+    if not 0 <= unit < len(labels):
+        raise InputError(argument, found=unit, expected=f"a place from 0 to {len(labels) - 1}")
+    return unit
+
+
+def quantiles_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean and quantiles of each column."""
+    import pandas as pd
+
+    shares = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
+    quantiles = frame.quantile(list(shares.values())).set_axis(list(shares), axis=0)
+    return pd.concat([frame.mean().to_frame("mean").T, quantiles])
+
+
+def all_masks(k: int, count: int) -> Iterator[Bytes]:
     """Bits of the numbers from one to 2^k - 1, in blocks, the lowest bit for the first study."""
     step = max(1, _BLOCK // k)
     for start in range(1, count + 1, step):
@@ -208,7 +223,7 @@ def _all(k: int, count: int) -> Iterator[Bytes]:
         yield numbers.view(np.uint8).reshape(-1, 8)[:, : (k + 7) // 8]
 
 
-def _sample(k: int, count: int, seed: int) -> Iterator[Bytes]:
+def sampled_masks(k: int, count: int, seed: int) -> Iterator[Bytes]:
     """Draw non-empty subsets, each as likely as any other; the same ones for the same seed."""
     generator = np.random.default_rng(seed)
     step = max(1, _BLOCK // k)

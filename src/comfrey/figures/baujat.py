@@ -37,7 +37,9 @@ def baujat_table(fit: Any) -> pd.DataFrame:
 
     found = fit.influence() if hasattr(fit, "influence") and not hasattr(fit, "heterogeneity_share") else fit
     if not (hasattr(found, "heterogeneity_share") and hasattr(found, "shift")):
-        raise InputError("fit", found=type(fit).__name__, expected="a pooled fit or regression, or its influence()")
+        raise InputError(
+            "fit", found=type(fit).__name__, expected="a pooled, regression or multilevel fit, or its influence()"
+        )
     return pd.DataFrame(
         {"study": list(found.labels), "heterogeneity_share": found.heterogeneity_share, "shift": found.shift}
     )
@@ -52,8 +54,8 @@ def baujat_plot(
 
     Parameters
     ----------
-    fit : Pooled, MetaRegression or Influence
-        A fit's own influence diagnostics are computed.
+    fit : Pooled, MetaRegression, MultilevelFit, or their influence()
+        A fit's own influence diagnostics are computed: of single effects for a multilevel fit.
     ax : Axes, optional
     labels : bool or sequence of str
         Which studies are named, where there is room; the ones farthest out first.

@@ -47,7 +47,7 @@ def gosh_table(fit: Any, *, study: str | int | None = None) -> pd.DataFrame:
 def _subsets(fit: Any) -> Any:
     found = fit.subsets() if hasattr(fit, "subsets") else fit
     if not (hasattr(found, "to_frame") and hasattr(found, "contains")):
-        raise InputError("fit", found=type(fit).__name__, expected="a pooled fit, or its subsets()")
+        raise InputError("fit", found=type(fit).__name__, expected="a pooled or multilevel fit, or its subsets()")
     if np.ndim(found.estimate) != 1:
         raise InputError("fit", found="subsets of a regression", expected="those of a pooled estimate")
     return found
@@ -70,8 +70,8 @@ def gosh_plot(
 
     Parameters
     ----------
-    fit : Pooled or Subsets
-        A fit's own subsets are computed (a million at most, else a sample).
+    fit : Pooled, MultilevelFit, or their subsets()
+        A fit's own subsets are computed (a million at most, else a sample; of a multilevel fit a thousand, by effects).
     ax : Axes, optional
     against : {"i2", "tau2", "h2", "q"}
     study : str or int, optional

@@ -7,17 +7,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from comfrey.ledger._entry import CLOSED, EXACT, Tolerance
-from comfrey.ledger._page import open_page
+from comfrey.ledger._page import open_page, read_reference
+from comfrey.models.multilevel.fit import multilevel
+from comfrey.models.multilevel.sampling import sampling_covariance
 from comfrey.models.pooling import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from comfrey.ledger._entry import Entry
+    from comfrey.models.multilevel.result import MultilevelFit
 
 __all__ = ["PAGES"]
 
 _REFITS = Tolerance(1e-9, 1e-12, "refits whose searches close to the last digits on both sides")
+_VARIANCES = Tolerance(
+    1e-6, 2e-6, "the reference knows variances to about 1e-6 (2e-7 of the fit), and shifts are differences of estimates"
+)
+_DELETIONS = {
+    "deleted": "deleted_residual", "rstudent": "rstudent", "X2": "chi2", "cook": "cook_distance", "dfbetas": "dfbetas",
+}  # fmt: skip
+_UNITS = {"resid": "residual", "rstandard": "rstandard", "X2_standard": "chi2_standard", "size": "size"}
 _INFLUENCE = {
     "rstudent": "rstudent", "dffits": "dffits", "cook.d": "cook_distance", "cov.r": "cov_ratio",
     "tau2.del": "tau2_deleted", "QE.del": "q_deleted", "hat": "hat", "weight": "weight",
@@ -66,4 +76,54 @@ def _subsets() -> Iterator[Entry]:
     yield page.entry("I2_mean", expected["I2_mean"], found.i2.mean(), f"mean of {how}.i2", CLOSED)
 
 
-PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_influence, _subsets)
+def _clusters() -> Iterator[Entry]:
+    page = open_page("diagnostics", "influence_multilevel")
+    for name, (fit, cluster, how) in _multilevel_fits(page.data["deltype"]).items():
+        for unit, by in (("effect", None), ("cluster", cluster)):
+            if f"{name}/{unit}" not in page.results:
+                continue
+            for way in ("refit", "held"):
+                found = fit.influence(by, reestimate=way == "refit")
+                call = f"{how}.influence({by!r}, reestimate={way == 'refit'})"
+                yield from page.entries(f"{name}/{unit}/{way}", found, _DELETIONS, call, _VARIANCES)
+            yield from page.entries(f"{name}/{unit}", found, _UNITS, call, _VARIANCES)
+        for theirs in ("hat", "weight"):
+            values = found.effects[theirs].to_numpy()
+            yield page.entry(
+                f"{name}/{theirs}", page.results[name][theirs], values, f"{call}.effects[{theirs!r}]", _VARIANCES
+            )
+        if f"{name}/gone" in page.results:
+            found, call = fit.influence(cluster), f"{how}.influence({cluster!r})"
+            names = {"components": "components", "cov_ratio": "cov_ratio"}
+            yield from page.entries(f"{name}/gone", found, names, call, _VARIANCES)
+            yield from page.entries(f"{name}/gone", found, {"q": "q_deleted"}, call, CLOSED)
+
+
+def _multilevel_fits(deltype: list[str]) -> dict[str, tuple[MultilevelFit, str, str]]:
+    """Name of each model -> the fit, its clusters, and the call."""
+    school, periodontal, recidivism = (
+        dict(read_reference(name)["data"])
+        for name in ("multilevel_school", "multivariate_periodontal", "multilevel_recidivism")
+    )
+    year = np.array(school["year"], dtype=float)
+    school["centred"], recidivism["deltype"] = year - year.mean(), deltype
+    nested = multilevel("yi", "vi", random="district/school", data=school)
+    by_year = multilevel("yi", "vi", random="district/school", data=school, moderators="centred")
+    outcomes = multilevel(
+        "yi", np.array(periodontal["V"]), random="outcome | trial", structure="CS", data=periodontal,
+        moderators="outcome - 1",
+    )  # fmt: skip
+    blocks = sampling_covariance("vi", "study", 0.6, data=recidivism)
+    dependent = multilevel("yi", blocks, random="study/esid", data=recidivism)
+    crossed = multilevel("yi", "vi", random=["study", "deltype"], data=recidivism)
+    call = "cf.multilevel(yi, vi, random="
+    return {
+        "school": (nested, "district", f"{call}'district/school')"),
+        "school_year": (by_year, "district", f"{call}'district/school', moderators='centred')"),
+        "periodontal_CS": (outcomes, "trial", "cf.multilevel(yi, V, random='outcome | trial', structure='CS')"),
+        "recidivism_V": (dependent, "study", "cf.multilevel(yi, sampling_covariance(0.6), random='study/esid')"),
+        "recidivism_crossed": (crossed, "study", f"{call}['study', 'deltype'])"),
+    }
+
+
+PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_influence, _subsets, _clusters)

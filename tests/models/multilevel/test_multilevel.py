@@ -393,3 +393,13 @@ def test_robust_intervals_hold_with_a_wrong_working_model():
         robust = fit.robust(study)
         hits += robust.ci_low <= 0.3 <= robust.ci_high
     assert abs(hits / rounds - 0.95) < 0.028
+
+
+@pytest.mark.parametrize("structure", ["CS", "HCS", "AR"])
+def test_a_correlation_that_no_group_can_show_is_not_a_number(structure):
+    frame = pd.DataFrame({"study": np.repeat(range(6), 2), "vi": 0.05})
+    frame["arm"] = frame["study"] % 2
+    frame["yi"] = np.random.default_rng(0).normal(size=12)
+    fit = cf.multilevel("yi", "vi", random="arm | study", structure=structure, data=frame)
+    assert np.isnan(fit.rho[0])
+    assert "no group has two levels" in fit.notes[0]

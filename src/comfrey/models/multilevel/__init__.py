@@ -18,5 +18,7 @@
     _intervals.py    profile-likelihood intervals
     _effects.py      predicted random effects
     _parameters.py   names and values of variances and correlations
-    _influence.py    leaving out one cluster at a time
+    _heterogeneity.py  Q, and the shares of the random effects
+    _refit.py        fitting some of the rows again
+    _methods.py      the diagnostics as methods of a fit
 """

@@ -89,6 +89,44 @@ def solve(problem: Problem) -> tuple[Found, int]:
     return best, min(tries, len(ranked))
 
 
+def solve_near(problem: Problem, start: Floats) -> Found:
+    """Find the highest maximum when it is likely to be near `start`: of a part of the data, near that of the whole.
+
+    A climb from there is checked by a climb from a place that knows nothing of it (three with structured terms, which
+    have more maxima), and at its edges. Where it does not end at a maximum the search is made in full.
+
+    Raises
+    ------
+    ConvergenceError
+        If no climb ends at a certified maximum.
+    """
+    if not problem.blocks:
+        return solve(problem)[0]
+    lower, upper = problem.lower, problem.upper
+    best = maximise(problem, start, lower, upper)
+    if not best.converged:
+        return solve(problem)[0]
+    plain = all(isinstance(block, Variances) for block in problem.blocks)
+    places = starts(problem)
+    for at in [0] if plain else _spread(len(places), 3):
+        other = maximise(problem, places[at], lower, upper, tolerance=1e-2, known=best)
+        if other.value > best.value + HIGHER:
+            return solve(problem)[0]
+    best = _check_edges(problem, best)
+    runaway = np.any((best.x >= upper) & (upper > 50) & np.isfinite(upper))
+    return solve(problem)[0] if runaway or not best.converged else best
+
+
+def snapped(problem: Problem, x: Floats) -> Floats:
+    """Put standard deviations that the smooth coordinates leave at rounding distance from zero at zero."""
+    parts = problem.split(x)
+    for part, block in zip(parts, problem.blocks, strict=True):
+        if isinstance(block, Unstructured):
+            sd = part[: len(block.order)]
+            sd[np.abs(sd) < 1e-6 * math.sqrt(problem.unit)] = 0.0
+    return np.concatenate(parts) if parts else x
+
+
 def _spread(number: int, wanted: int) -> list[int]:
     if number <= wanted:
         return list(range(number))

@@ -26,8 +26,9 @@ def check_identified(problem: Problem) -> None:
     dependent. Their inner products tr(K_c K_d) are counts of pairs of rows.
     """
     _check_moderators(problem)
-    if len(problem.terms) < 2 or isinstance(problem.engine, NestedEngine):
-        return  # of nested groups, each level has pairs of rows that no deeper level joins
+    sizes = {count(term.codes) for term in problem.terms}
+    if len(problem.terms) < 2 or (isinstance(problem.engine, NestedEngine) and len(sizes) == len(problem.terms)):
+        return  # of nested groups that differ, each level has pairs of rows that no deeper level joins
     gram = _cell_products(problem)
     slopes = np.zeros((gram.shape[0], 0))
     owners: list[int] = []

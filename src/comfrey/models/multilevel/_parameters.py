@@ -58,6 +58,11 @@ def read_parameters(
     parts = problem.split(x)
     for item in parameters:
         matrix = random_covariance(problem, w, item.term)
+        reason = untold(problem.terms[item.term], item)
+        if reason:
+            values[item.kind].append(math.nan)
+            notes.append(f"{item.kind} {item.name} is NaN: {reason}.")
+            continue
         if item.kind != "rho":
             values[item.kind].append(float(matrix[item.levels[0], item.levels[0]]) * problem.scale**2)
             if values[item.kind][-1] == 0:
@@ -67,10 +72,7 @@ def read_parameters(
         term = problem.terms[item.term]
         assert isinstance(term, StructuredTerm)  # noqa: S101  # only these have correlations
         rho, floor = _correlation(term, matrix, parts[item.term], item.levels)
-        if term.structure == "UN" and not _meet(term, item.levels):
-            notes.append(f"rho {item.name} is NaN: no group has both levels.")
-            rho = math.nan
-        elif math.isnan(rho):
+        if math.isnan(rho):
             notes.append(f"rho {item.name} is NaN: it has no meaning when a variance is zero.")
         elif rho >= 1 - 1e-9 or rho <= floor + 1e-9:
             notes.append(f"rho {item.name} is at the edge of its possible values.")
@@ -100,7 +102,15 @@ def _correlation(term: StructuredTerm, matrix: Floats, x: Floats, levels: tuple[
     return float(x[-1]), floor
 
 
-def _meet(term: StructuredTerm, levels: tuple[int, ...]) -> bool:
-    """Tell whether any group has effects of both levels."""
-    a, b = (set(term.outer[term.inner == level].tolist()) for level in levels)
-    return bool(a & b)
+def untold(term: Term, item: Parameter) -> str:
+    """Say why the data of a term are silent on a parameter of it; empty if they are not."""
+    if not isinstance(term, StructuredTerm):
+        return ""
+    if item.kind == "tau2":
+        alone = term.structure in {"UN", "HCS", "HAR", "DIAG"}
+        return "no effect is of that level" if alone and not np.any(term.inner == item.levels[0]) else ""
+    if term.structure == "UN":
+        a, b = (set(term.outer[term.inner == level].tolist()) for level in item.levels)
+        return "" if a & b else "no group has both levels"
+    pairs = np.unique(np.column_stack((term.outer, term.inner)), axis=0)
+    return "" if len(pairs) > len(np.unique(term.outer)) else "no group has two levels"

@@ -169,17 +169,8 @@ def make_problem(
     scale = like.scale if like else 2.0 ** round(0.5 * math.log2(typical + excess))
     scaled = covariance.scaled(1 / scale**2)
     data = np.column_stack((residual / scale, basis))
-    order = chain(terms, scaled)
-    outermost = None if order is None else combine([terms[order[0]].codes]) if order else np.arange(k, dtype=np.intp)
-    if outermost is None or not scaled.diagonal_only:
-        components = connected(partition(terms, covariance), k)
-    else:
-        components = outermost
-    engine: Engine
-    if order is not None:
-        engine = NestedEngine(data, scaled, terms, order)
-    else:
-        engine = _general_engine(data, scaled, terms, components)
+    components = _linked(terms, scaled)
+    engine = make_engine(data, scaled, terms, components)
     unit = like.unit if like else typical / scale**2
     total = max(excess / scale**2, 0.1 * unit) / max(len(terms), 1)
     blocks = like.blocks if like else tuple(block_of(term, unit) for term in terms)
@@ -199,6 +190,22 @@ def make_problem(
         residual,
         tuple(cell_offsets(terms)),
     )
+
+
+def make_engine(data: Floats, covariance: SamplingCovariance, terms: tuple[Term, ...], components: Ints) -> Engine:
+    """Choose the cheapest engine that fits the terms."""
+    order = chain(terms, covariance)
+    if order is not None:
+        return NestedEngine(data, covariance, terms, order)
+    return _general_engine(data, covariance, terms, components)
+
+
+def _linked(terms: tuple[Term, ...], covariance: SamplingCovariance) -> Ints:
+    """Find the components of linked rows: for nested terms these are the outermost groups."""
+    order = chain(terms, covariance)
+    if order and covariance.diagonal_only:
+        return combine([terms[order[0]].codes])
+    return connected(partition(terms, covariance), len(covariance))
 
 
 def _sizes(residual: Floats, basis: Floats, variances: Floats) -> tuple[float, float]:

@@ -11,19 +11,19 @@ import pandas as pd
 from scipy import special
 
 from comfrey.errors import InputError, NotEstimableError
-from comfrey.models.multilevel._climb import solve
+from comfrey.models.multilevel._climb import snapped, solve
 from comfrey.models.multilevel._design import Design, read_design
 from comfrey.models.multilevel._design import degrees_of_freedom as coefficient_df
 from comfrey.models.multilevel._grouping import Floats, count
+from comfrey.models.multilevel._heterogeneity import heterogeneity, shares
 from comfrey.models.multilevel._identify import check_identified
-from comfrey.models.multilevel._influence import coefficients
 from comfrey.models.multilevel._parameters import name_parameters, read_parameters
 from comfrey.models.multilevel._problem import Problem, make_problem
 from comfrey.models.multilevel._reading import floats
-from comfrey.models.multilevel._structures import Unstructured
-from comfrey.models.multilevel._terms import StructuredTerm, VarianceTerm, read_terms
+from comfrey.models.multilevel._refit import coefficients
+from comfrey.models.multilevel._terms import StructuredTerm, read_terms
 from comfrey.models.multilevel.result import MultilevelFit, State, check_level
-from comfrey.models.multilevel.sampling import as_sampling_covariance, rotate
+from comfrey.models.multilevel.sampling import as_sampling_covariance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,28 +155,6 @@ def _check_size(y: Floats) -> None:
         raise InputError("yi", found=float(y[row]), expected=f"an effect below {LARGEST_EFFECT:g}", row=row)
 
 
-def _snapped(problem: Problem, x: Floats) -> Floats:
-    """Put standard deviations that the smooth coordinates leave at rounding distance from zero at zero."""
-    parts = problem.split(x)
-    for part, block in zip(parts, problem.blocks, strict=True):
-        if isinstance(block, Unstructured):
-            sd = part[: len(block.order)]
-            sd[np.abs(sd) < 1e-6 * math.sqrt(problem.unit)] = 0.0
-    return np.concatenate(parts) if parts else x
-
-
-def _heterogeneity(problem: Problem) -> tuple[float, float]:
-    """Cochran's Q with V alone, and the typical sampling variance (k - p) / tr(P_V), in the units of the data."""
-    values, vectors = problem.covariance.scaled(1 / problem.scale**2).rotation()
-    turned = rotate(np.column_stack((problem.residual / problem.scale, problem.basis)), vectors)
-    weighted = turned / values[:, None]
-    gram = turned.T @ weighted
-    inverse = np.linalg.inv(gram[1:, 1:])
-    q = float(gram[0, 0] - gram[0, 1:] @ inverse @ gram[1:, 0])
-    trace = float(np.sum(1 / values) - np.sum(inverse * (weighted[:, 1:].T @ weighted[:, 1:])))
-    return max(q, 0.0), (problem.k - problem.p) / trace * problem.scale**2
-
-
 def _moderator_test(
     design: Design, beta: Floats, covariance: Floats, df: Floats
 ) -> tuple[float | None, int, float | None]:
@@ -210,7 +188,7 @@ def _assemble(
 ) -> MultilevelFit:
     """Search for the maximum, and read everything that the result holds from it."""
     found, climbs = solve(problem)
-    x = _snapped(problem, found.x)
+    x = snapped(problem, found.x)
     found = replace(found, x=x)
     w = problem.cells(x)
     best = problem.best(w)
@@ -225,10 +203,9 @@ def _assemble(
         notes.append(f"{len(parameters)} variances and correlations from {k} effects: hardly more than a guess.")
     log_likelihood = problem.log_likelihood(best.log_likelihood)
     free, sample = p + len(parameters), k - (p if problem.restricted else 0)
-    q, typical = _heterogeneity(problem)
+    q, typical = heterogeneity(problem)
     qm, qm_df, qm_p = _moderator_test(design, beta, covariance, df)
     sigma2 = np.array(values["sigma2"])
-    plain = all(isinstance(term, VarianceTerm) for term in terms)
     first = {name: float(column[0]) for name, column in tests.items()}
     named = {kind: tuple(item.name for item in parameters if item.kind == kind) for kind in values}
     return MultilevelFit(
@@ -241,7 +218,7 @@ def _assemble(
         log_likelihood=log_likelihood, aic=2 * free - 2 * log_likelihood,
         bic=math.log(sample) * free - 2 * log_likelihood,
         q=q, q_df=k - p, q_p=float(special.chdtrc(k - p, q)), qm=qm, qm_df=qm_df, qm_p=qm_p,
-        i2=100 * sigma2 / (float(sigma2.sum()) + typical) if plain else np.zeros(0),
+        i2=shares(terms, sigma2, typical),
         converged=found.converged, gradient_norm=found.gradient_norm, distance=found.distance,
         iterations=found.iterations, climbs=climbs, boundary=boundary, notes=tuple(notes),
         _state=State(problem, found, design, parameters, data, y, options), **first,

@@ -12,9 +12,8 @@ from scipy import stats
 from comfrey.errors import InputError, NotEstimableError
 from comfrey.models.multilevel._design import Design, read_new
 from comfrey.models.multilevel._effects import predicted_effects, random_covariance
-from comfrey.models.multilevel._influence import leave_one_out
 from comfrey.models.multilevel._intervals import ProfileInterval, profile_interval
-from comfrey.models.multilevel._parameters import Parameter, read_parameters
+from comfrey.models.multilevel._methods import Diagnosable
 from comfrey.models.multilevel._reading import codes_of, column
 from comfrey.models.multilevel._terms import StructuredTerm
 from comfrey.models.multilevel.robust import RobustFit, robust_fit
@@ -22,6 +21,7 @@ from comfrey.results import Result
 
 if TYPE_CHECKING:
     from comfrey.models.multilevel._grouping import Floats, Ints
+    from comfrey.models.multilevel._parameters import Parameter
     from comfrey.models.multilevel._problem import Problem
     from comfrey.models.multilevel._search import Found
 
@@ -42,7 +42,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class MultilevelFit(Result):
+class MultilevelFit(Result, Diagnosable):
     """A fitted model with dependent effects: y = X b + Z u + e, with known V for e.
 
     Attributes
@@ -263,31 +263,6 @@ class MultilevelFit(Result):
         level = check_level(self.level if level is None else level)
         problem = self._state.problem
         return predicted_effects(problem, problem.cells(self._state.found.x), level)
-
-    def leave_one_out(self, cluster: Any) -> pd.DataFrame:
-        """Refit without each cluster in turn.
-
-        Parameters
-        ----------
-        cluster : array (k,) or column name
-            What is left out together; a column with one label per effect leaves out one effect at a time.
-
-        Returns
-        -------
-        DataFrame
-            left_out k estimate se ci_low ci_high p_value (of the first coefficient), cook_distance (of all), and each
-            variance and correlation. A row without a fit is NaN, and ``.attrs["notes"]`` says why.
-        """
-        state = self._state
-        groups = codes_of(column(cluster, "cluster", state.data), "cluster", self.k)
-        if len(groups[1]) < 2:
-            raise NotEstimableError("All effects are in one cluster: nothing is left without it.")
-
-        def read(problem: Problem, x: Floats) -> dict[str, float]:
-            values = {k: iter(v) for k, v in read_parameters(problem, x, problem.cells(x), state.parameters)[0].items()}
-            return {f"{item.kind} {item.name}": next(values[item.kind]) for item in state.parameters}
-
-        return leave_one_out(state.problem, state.design, state.y, state.found, groups, read, state.options)
 
     def predict(self, new_data: Any = None, level: float | None = None) -> pd.DataFrame:
         """Mean effects with confidence and prediction intervals.
