@@ -16,7 +16,11 @@ from comfrey.models.henmi_copas import henmi_copas
 from comfrey.models.multilevel.fit import multilevel
 from comfrey.models.network import network
 from comfrey.models.pooling import pool
+from comfrey.models.small_study.copas import copas
+from comfrey.models.small_study.limit import limit_meta_analysis
+from comfrey.models.small_study.regression_test import egger, pet_peese
 from comfrey.models.small_study.selection import selection_model
+from comfrey.models.small_study.trim_and_fill import trim_and_fill
 from comfrey.models.stratified import mantel_haenszel, peto
 
 if TYPE_CHECKING:
@@ -218,12 +222,39 @@ def _hackshaw1998_steps(data: Data) -> dict[str, float]:
     return {f"delta_{place}": fit.delta[place - 1] for place in (2, 3, 4)}
 
 
+def _harrer2022(data: Data) -> dict[str, float]:
+    fit = pool(data["yi"], np.square(data["sei"]))
+    line = egger(fit, model="weighted-regression")
+    pet, limit = pet_peese(fit).pet, limit_meta_analysis(fit)
+    both = pet_peese(pool(data["yi"], 1.0 / np.array(data["n1"]) + 1.0 / np.array(data["n2"])))
+    return {
+        "egger_slope": line.slope, "egger_slope_se": line.slope_se, "egger_t": line.statistic, "egger_p": line.p_value,
+        "egger_limit": pet.estimate, "egger_limit_se": pet.se, "egger_limit_t": pet.statistic,
+        "egger_limit_p": pet.p_value, "pet_modified": both.pet.estimate, "peese_modified": both.peese.estimate,
+        "limit": limit.estimate, "limit_ci_low": limit.ci_low, "limit_ci_high": limit.ci_high,
+    }  # fmt: skip
+
+
+def _copas2000(data: Data) -> dict[str, float]:
+    found = copas(pool(data["yi"], data["vi"]), probabilities=(1.0, 0.4, 0.35))
+    share = found.k / (found.k + found.unpublished)  # of all studies, those that were published
+    of_60 = np.interp(0.6, share[:0:-1], found.estimates[:0:-1])
+    return {"excess": np.expm1(found.unadjusted), "excess_of_60_percent": np.expm1(of_60)}
+
+
+def _lungcancer2006(data: Data) -> dict[str, float]:
+    found = trim_and_fill(pool(data["yi"], data["vi"], test="z"))
+    ends = np.exp([found.estimate, found.ci_low, found.ci_high])
+    return {"filled": found.k0, **dict(zip(("relative_risk", "ci_low", "ci_high"), ends, strict=True))}
+
+
 _CASES: dict[str, Callable[[Data], dict[str, float]]] = {
     function.__name__[1:]: function
     for function in (
         _berkey1995, _berkey1998, _henmi2010, _ishak2007, _konstantopoulos2011, _lipsey2001, _normand1999,
         _raudenbush1985, _vanhouwelingen1993, _vanhouwelingen2002, _viechtbauer2007a, _viechtbauer2007b,
         _yusuf1985, _senn2013, _hasselblad1998, _bcg_twelve_digits, _bcg_no_intercept, _hackshaw1998_steps,
+        _harrer2022, _copas2000, _lungcancer2006,
     )
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from comfrey.ledger._asymmetry import PAGES as _ASYMMETRY
 from comfrey.ledger._entry import CLOSED, EXACT, Tolerance
 from comfrey.ledger._page import Page, open_page
 from comfrey.models.henmi_copas import henmi_copas
@@ -128,4 +129,5 @@ PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (
     _rosenthal,
     _steps,
     *(partial(_smooth, name) for name in (_SMOKING, _MAGNESIUM)),
+    *_ASYMMETRY,
 )

@@ -63,7 +63,8 @@ def regressed_by(variant: str, view: FitView, sizes: EffectSizes | None) -> Regr
     needed, make = VARIANTS[variant]
     if sizes is None or not hasattr(sizes, "inputs"):
         fix = "Give the effect sizes that were pooled: sizes=comfrey.effect_sizes(...)."
-        raise InputError("sizes", found="nothing", expected=f"effect sizes with {', '.join(needed)}", fix=fix)
+        found = "nothing" if sizes is None else type(sizes).__name__
+        raise InputError("sizes", found=found, expected=f"effect sizes with {', '.join(needed)}", fix=fix)
     if len(sizes) <= int(view.rows.max()):
         raise InputError("sizes", found=f"{len(sizes)} rows", expected="the effect sizes that were pooled")
     absent = [name for name in needed if name not in sizes.inputs]
@@ -72,6 +73,9 @@ def regressed_by(variant: str, view: FitView, sizes: EffectSizes | None) -> Regr
         raise InputError("sizes", found=held, expected=f"the columns {', '.join(needed)} for the {variant} test")
     if not np.allclose(sizes.yi[view.rows], view.yi, equal_nan=True):
         raise InputError("sizes", found="other estimates", expected="the effect sizes that were pooled")
+    if variant == "pustejovsky" and sizes.measure.unit != "standardised difference":
+        fix = "Use variant='egger': the errors of other measures do not hang on the group sizes alone."
+        raise InputError("sizes", found=sizes.measure.label, expected="standardised mean differences", fix=fix)
     return make(view, {name: np.asarray(sizes.inputs[name], dtype=float)[view.rows] for name in needed})
 
 

@@ -15,10 +15,11 @@ from comfrey.models._observed import scale_of
 from comfrey.models._view import view_of
 from comfrey.models.small_study._climb import highest
 from comfrey.models.small_study._common import need, need_constant
+from comfrey.models.small_study._copas_likelihood import RHO, hills, hills_with_slope, likelihood
 from comfrey.results import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Copas", "copas"]
 
-_RHO = 0.9999
 _DEFAULT = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1)
 _LARGEST = 0.99
+_LEAST = 1e-6
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
@@ -138,7 +139,7 @@ def copas(fit: AnyFit, probabilities: Sequence[float] | None = None, alpha: floa
     ----------
     fit : Pooled
     probabilities : sequence of float, optional
-        For the least precise study, above 0 and up to 1; default from 1 (no selection) to 0.1.
+        For the least precise study, from 1e-6 to 1; default from 1 (no selection) to 0.1.
     alpha : float
         Of the test of what is left.
 
@@ -177,16 +178,18 @@ def copas(fit: AnyFit, probabilities: Sequence[float] | None = None, alpha: floa
     notes: list[str] = []
     theta: Array | None = None
     X = np.column_stack((np.ones(y.size), se / float(se.max())))
-    sign = 1.0 if float(fit_model(y, v, X, "ML", "z").beta[1]) >= 0 else -1.0
+    sloped, largest = fit_model(y, v, X, "ML", "z"), float(se.max())
+    sign = 1.0 if float(sloped.beta[1]) >= 0 else -1.0
+    line = (abs(float(sloped.beta[1])) / largest, math.sqrt(float(sloped.covariance[1, 1])) / largest)
     for probability in levels:
         try:
-            row, theta = _one(sign * y, se, probability, sign * float(plain.beta[0]), plain.tau2, theta)
+            row, theta = _one(sign * y, se, probability, plain.tau2, line, theta)
         except ConvergenceError as error:
             notes.append(f"no fit at probability {probability:g}: {error}")
             row = _NOTHING
         rows.append(row._replace(estimate=sign * row.estimate, rho=sign * row.rho + 0.0))
     table = np.array(rows)
-    bound = [f"{levels[j]:g}" for j in np.flatnonzero(np.abs(table[:, 3]) >= _RHO).tolist()]
+    bound = [f"{levels[j]:g}" for j in np.flatnonzero(np.abs(table[:, 3]) >= RHO).tolist()]
     if bound:
         notes.append(f"rho is at its bound, and taken as known, at probability {', '.join(bound)}")
     explained = np.flatnonzero(table[:, 4] > alpha)
@@ -234,41 +237,38 @@ def _check(probabilities: Sequence[float] | None, alpha: float) -> Array:
         levels = np.atleast_1d(np.asarray(_DEFAULT if probabilities is None else probabilities, dtype=float))
     except (TypeError, ValueError):
         raise InputError("probabilities", found=repr(probabilities), expected="numbers up to 1") from None
-    if levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels <= 1)).all():
-        raise InputError("probabilities", found=repr(probabilities), expected="numbers above 0 and up to 1")
+    if levels.ndim != 1 or not levels.size or not ((levels >= _LEAST) & (levels <= 1)).all():
+        raise InputError("probabilities", found=repr(probabilities), expected=f"numbers from {_LEAST:g} to 1")
     return np.sort(levels)[::-1]
 
 
 def _one(
-    y: Array, se: Array, probability: float, mean: float, tau2: float, before: Array | None
+    y: Array, se: Array, probability: float, tau2: float, line: tuple[float, float], before: Array | None
 ) -> tuple[_Row, Array | None]:
-    """Fit one degree of selection (scaled data, effects growing with s), from the neighbour before as well."""
+    """Fit one degree of selection (scaled data, effects growing with s), from the neighbour before as well.
+
+    `tau2` and `line` (slope on s, and its standard error) are those without selection.
+    """
     if probability == 1.0:
         return _without(y, se), None
     bottom, top = float(special.ndtri(probability)), float(special.ndtri(max(probability, _LARGEST)))
     slope = (top - bottom) / (1.0 / float(se.min()) - 1.0 / float(se.max()))
     u = bottom + slope * (1.0 / se - 1.0 / float(se.max()))
-    lower, upper = np.array([-np.inf, 0.0, 0.0]), np.array([np.inf, np.inf, _RHO])
-    spread = max(tau2, 0.05 * float(np.median(se)) ** 2)
-    w = 1.0 / (se * se)
-    exact = float(w @ y) / float(w.sum())
-    starts = [np.array([mean, spread, rho]) for rho in (0.1, 0.5, 0.9)]
-    starts += [np.array([exact, 1e-3 * spread, rho]) for rho in (0.3, 0.9)]  # a maximum without heterogeneity
+    lower, upper = np.array([-np.inf, 0.0, 0.0]), np.array([np.inf, np.inf, RHO])
+    starts = hills(y, se, u, tau2)
     if before is not None:
         starts.append(before)
-    peak = highest(_likelihood(y, se, u, False), lower, starts, upper)
+    peak = highest(likelihood(y, se, u, False), lower, starts, upper)
     rho = float(peak.theta[2])
-    full = _likelihood(y, se, u, True)
+    full = likelihood(y, se, u, True)
 
     def given_rho(theta: Array) -> tuple[float, Array]:
         value, gradient = full(np.array([theta[0], theta[1], rho, theta[2]]))
         return value, gradient[[0, 1, 3]]
 
-    wide = highest(
-        given_rho,
-        np.array([-np.inf, 0.0, -np.inf]),
-        [np.array([peak.theta[0], peak.theta[1] + 0.01 * spread, slope]) for slope in (0.0, 1.0, -1.0)],
-    )
+    # the narrow model's own maximum is among the starts: the wide one is never below it
+    starts = [np.append(peak.theta[:2], 0.0), *hills_with_slope(y, se, u, tau2, rho, *line)]
+    wide = highest(given_rho, np.array([-np.inf, 0.0, -np.inf]), starts)
     gain = max(0.0, 2.0 * (wide.value - peak.value))
     published = special.ndtr(u)
     row = _Row(
@@ -297,43 +297,3 @@ def _without(y: Array, se: Array) -> _Row:
         unpublished=0.0,
         log_likelihood=plain.log_likelihood,
     )
-
-
-def _mills(x: Array) -> Array:
-    """Density of the normal over its distribution function, without underflow."""
-    return np.asarray(math.sqrt(2.0 / math.pi) / special.erfcx(-x / math.sqrt(2.0)), dtype=float)
-
-
-def _likelihood(y: Array, se: Array, u: Array, slope: bool) -> Callable[[Array], tuple[float, Array]]:
-    """Log-likelihood of (mu, tau2, rho), with a slope on the standard error if asked, and its gradient."""
-    ratio = _mills(u)
-    c2 = ratio * (u + ratio)
-    constant = -float(special.log_ndtr(u).sum()) - 0.5 * y.size * math.log(2.0 * math.pi)
-
-    def at(theta: Array) -> tuple[float, Array]:
-        mu, tau2, rho = theta[:3]
-        within = se * se / (1.0 - c2 * rho * rho)
-        total = tau2 + within
-        root = np.sqrt(total)
-        r = (y - mu - (theta[3] * se if slope else 0.0)) / root
-        link = np.sqrt(within) * rho / root
-        rest = 1.0 - link * link
-        x = (u + link * r) / np.sqrt(rest)
-        value = constant + float((-0.5 * np.log(total) - 0.5 * r * r + special.log_ndtr(x)).sum())
-        if not math.isfinite(value):
-            return -math.inf, np.zeros(theta.size)
-        pull = _mills(x)
-        by_link = pull * (r / np.sqrt(rest) + x * link / rest)
-        by_r = pull * link / np.sqrt(rest) - r
-        by_total = -0.5 / total - 0.5 * (by_r * r + by_link * link) / total
-        by_within = by_total + 0.5 * by_link * link / within
-        within_rho = within * 2.0 * c2 * rho / (1.0 - c2 * rho * rho)
-        gradient = np.empty(theta.size)
-        gradient[0] = -float((by_r / root).sum())
-        gradient[1] = float(by_total.sum())
-        gradient[2] = float((by_within * within_rho + by_link * np.sqrt(within) / root).sum())
-        if slope:
-            gradient[3] = -float((by_r * se / root).sum())
-        return value, gradient
-
-    return at

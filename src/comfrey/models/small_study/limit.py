@@ -105,7 +105,9 @@ def limit_meta_analysis(fit: AnyFit) -> LimitMetaAnalysis:
     The model is ``y_i = beta + s_i (alpha + e_i)`` with ``s_i = sqrt(v_i + tau2)`` and standard normal e_i: a
     regression of ``y_i/s_i`` on ``1/s_i`` with intercept alpha (the generalised radial plot). As v_i goes to zero the
     mean goes to ``beta + tau alpha``. Its variance is ``(1, tau) C (1, tau)'`` with the covariance C of (beta, alpha)
-    under the model, tau2 of the fit taken as known.
+    under the model, tau2 of the fit taken as known. Some programs print the error of the slope of the radial plot
+    without tau2, the root of ``1/(sum 1/v - (sum 1/sqrt(v))^2/k)``: it is the same where tau2 is zero, and leaves
+    heterogeneity out elsewhere, so that its intervals cover the limit too seldom where there is much of it.
 
     Parameters
     ----------
