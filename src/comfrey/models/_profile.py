@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from comfrey.models._profile_apart import moments_apart
+
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
 
@@ -26,7 +28,8 @@ class Observed(NamedTuple):
     """Data of one model, already scaled: estimates, variances, and an orthonormal basis of the design.
 
     `basis` is None for the model with nothing but a constant; else shape (k, p) with orthonormal columns. `wide` says
-    that the variances lie far apart; then the most precise study comes first, with an estimate of zero.
+    that the variances lie far apart; then, without a basis, the most precise study comes first, with an estimate of
+    zero.
     """
 
     y: Array
@@ -66,6 +69,8 @@ def moments_at(data: Observed, tau2: float) -> Moments:
     >>> float(moments_at(data, 0.0).rss)
     2.0
     """
+    if data.basis is not None and data.wide:
+        return Moments(*(item[0] for item in moments_apart(data.y, data.v, data.basis, np.array([tau2]))))
     if data.basis is not None:
         return _moments_with_design(data.y, data.v, data.basis, tau2)
     if data.wide:
@@ -132,6 +137,8 @@ def moments(data: Observed, tau2: Array) -> Moments:
         parts = [moments(data, tau2[start : start + step]) for start in range(0, tau2.size, step)]
         return Moments(*(np.concatenate(items) for items in zip(*parts, strict=True)))
     y, v, basis, wide = data
+    if wide and basis is not None:
+        return Moments(*moments_apart(y, v, basis, tau2))
     if wide:
         return _moments_wide(y, v, tau2)
     w = 1.0 / (v + tau2[:, None])
