@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from comfrey.errors import InputError, NotEstimableError
+from comfrey.models._moderators import (
+    check_columns,
+    check_sizes,
+    check_terms,
+    first_line,
+    read_table,
+    without_unused_levels,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +28,9 @@ if TYPE_CHECKING:
     from comfrey.models._input import Studies
 
 __all__ = ["Design", "build_design"]
+
+
+_FUNCTIONS = "Functions of formulas: C, bs, cr, cc, poly, center, scale, exp, log, log2, log10, and NumPy's as np.sqrt."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +47,8 @@ class Design:
         Which columns belong to which term of the formula.
     spec : object
         The formula library's own specification, which makes the same matrix for new data.
+    notes : tuple of str
+        What a reader must know of the columns.
     """
 
     formula: str
@@ -43,6 +56,7 @@ class Design:
     names: tuple[str, ...]
     terms: dict[str, slice]
     spec: Any = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def intercept(self) -> bool:
@@ -57,7 +71,7 @@ class Design:
         InputError
             If a variable is missing, holds gaps, has a level that was not fitted, or lies beyond a spline's range.
         """
-        frame = _as_frame(new_data)
+        frame = _as_frame(new_data, "new_data")
         _need(self.spec.formula, frame, "new_data")
         return np.asarray(_evaluate(self.spec.get_model_matrix, frame, "new_data"), dtype=float)
 
@@ -81,7 +95,10 @@ def build_design(formula: object, data: Any, studies: Studies) -> tuple[Design, 
         parsed = Formula(formula)
     except FormulaicError as error:
         raise InputError(
-            "moderators", found=repr(formula), expected="a formula that can be read", fix=str(error)
+            "moderators",
+            found=repr(formula),
+            expected="a formula that can be read",
+            fix=f"{first_line(error)} Names with spaces or signs go in backticks.",
         ) from None
     if not hasattr(parsed, "required_variables") or hasattr(parsed, "lhs"):
         raise InputError("moderators", found=repr(formula), expected="the right-hand side of a formula alone")
@@ -101,28 +118,33 @@ def build_design(formula: object, data: Any, studies: Studies) -> tuple[Design, 
         studies, frame = studies.keep(kept, reasons), frame.iloc[kept].reset_index(drop=True)
     if studies.k == 0:
         raise InputError("moderators", found="no row without gaps", expected="at least one study with all moderators")
+    notes = check_columns(parsed, frame, "moderators")
+    frame = without_unused_levels(frame)
     table = _evaluate(lambda rows: parsed.get_model_matrix(rows, context={}), frame, "moderators")
     matrix, names = np.asarray(table, dtype=float), tuple(map(str, table.columns))
     if not np.isfinite(matrix).all():
         row, column = np.argwhere(~np.isfinite(matrix))[0]
         raise InputError(
-            "moderators", found=matrix[row, column], expected=f"finite values of {names[column]}", row=int(row)
+            "moderators",
+            found=matrix[row, column],
+            expected=f"finite values of {names[column]}",
+            row=int(studies.rows[row]),
         )
-    _check_rank(matrix, names, studies.k)
     terms = {_term_name(term): part for term, part in table.model_spec.term_slices.items()}
-    return Design(formula, matrix, names, terms, table.model_spec), studies
+    check_sizes(matrix, names)
+    check_terms(terms)
+    _check_rank(matrix, names, studies.k)
+    return Design(formula, matrix, names, terms, table.model_spec, notes), studies
 
 
 def _term_name(term: object) -> str:
     return "Intercept" if str(term) == "1" else str(term)
 
 
-def _as_frame(data: Any) -> pd.DataFrame:
-    import pandas as pd
-
+def _as_frame(data: Any, argument: str = "data") -> pd.DataFrame:
     if data is None:
-        raise InputError("data", found="nothing", expected="a table of the moderators, one row a study")
-    return data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
+        raise InputError(argument, found="nothing", expected="a table of the moderators, one row a study")
+    return read_table(data, argument)
 
 
 def _need(formula: Any, frame: pd.DataFrame, argument: str) -> list[str]:
@@ -130,7 +152,8 @@ def _need(formula: Any, frame: pd.DataFrame, argument: str) -> list[str]:
     for name in needed:
         if name not in frame.columns:
             columns = ", ".join(map(str, frame.columns))
-            raise InputError(argument, found=repr(name), expected=f"columns of data ({columns})")
+            fix = _FUNCTIONS if any(f"{name}(" in str(term) for term in formula) else None
+            raise InputError(argument, found=repr(name), expected=f"columns of data ({columns})", fix=fix)
     return needed
 
 
@@ -143,7 +166,7 @@ def _evaluate(make: Any, frame: pd.DataFrame, argument: str) -> Any:
         try:
             table = make(frame)
         except (FormulaicError, Warning, ValueError, TypeError) as error:
-            text = str(error).splitlines()[0]
+            text = first_line(error)
             raise InputError(argument, found="an error", expected="values the formula can use", fix=text) from None
     if len(table) != len(frame):
         raise InputError(argument, found="missing values", expected="no gaps in the moderators")
@@ -166,7 +189,12 @@ def _check_rank(matrix: Array, names: tuple[str, ...], k: int) -> None:
             vector = vector - basis @ (basis.T @ vector)
         if size[column] == 0 or np.linalg.norm(vector) < 1e-9:
             others = ", ".join(names[index] for index in spanned)
+            hint = ""
+            if names[column].startswith(("cr(", "cc(")):
+                hint = "; natural splines beside an intercept need constraints='center'"
+            elif size[column] > 0 and np.linalg.norm(vector) > 1e-13:
+                hint = " that nine digits could tell; centre it"
             raise NotEstimableError(
-                f"the column {names[column]} adds nothing to {others or 'the model'}: it has no effect of its own"
+                f"the column {names[column]} adds nothing to {others or 'the model'}: it has no effect of its own{hint}"
             )
         spanned.append(column)

@@ -190,6 +190,7 @@ def location_scale(
     with np.errstate(invalid="ignore"):
         se_alpha = np.sqrt(np.diag(covariance_alpha))
     notes = [] if np.isfinite(se_alpha).all() else ["no standard errors of the scale part: the likelihood is flat"]
+    notes = [*location.notes, *spread.notes, *notes]
     rows = problem.rows
     likelihood = state.log_likelihood - rows * math.log(unit)
     ratio, ratio_df = math.nan, spread.matrix.shape[1] - 1

@@ -259,10 +259,15 @@ class MultilevelFit(Result):
         return profile_interval(self._state.problem, self._state.found, where, level, name)
 
     def blups(self, level: float | None = None) -> pd.DataFrame:
-        """Predicted random effects: term group level estimate se pi_low pi_high."""
+        """Predicted random effects: term group level estimate se pi_low pi_high.
+
+        The intervals use the distribution of the fit's tests: normal, or t with the fewest degrees of freedom that a
+        coefficient has.
+        """
         level = check_level(self.level if level is None else level)
         problem = self._state.problem
-        return predicted_effects(problem, problem.cells(self._state.found.x), level)
+        df = float(self.coefficients["df"].min())
+        return predicted_effects(problem, problem.cells(self._state.found.x), level, df)
 
     def leave_one_out(self, cluster: Any) -> pd.DataFrame:
         """Refit without each cluster in turn.
