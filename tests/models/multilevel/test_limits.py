@@ -49,3 +49,18 @@ def test_predicted_effects_have_the_distribution_of_the_tests(test, quantile):
 def test_moderators_need_variances_nearer_to_each_other():
     with pytest.raises(cf.InputError, match="vi_or_V, row 0: expected a variance at most"):
         cf.multilevel("yi", [1e-11, *DATA["vi"][1:]], random="study", moderators="time", data=DATA)
+
+
+def test_contrasts_with_the_covariance_of_the_model():
+    data = {**DATA, "kind": list("abcabcab")}
+    for test in ("z", "t"):
+        fit = cf.multilevel("yi", "vi", random="study", moderators="kind", data=data, test=test)
+        wald = fit.wald(["kind[T.b]", "kind[T.c]"])
+        # qm is the chi-squared for z and the F for t; the same test by another way
+        assert wald.statistic * (2 if test == "z" else 1) == pytest.approx(fit.qm, rel=1e-10)
+        assert wald.p_value == pytest.approx(fit.qm_p, rel=1e-10)
+        one = fit.wald([0, 1, 0])
+        assert one.statistic == pytest.approx(fit.coefficients["statistic"][1] ** 2, rel=1e-10)
+        assert fit.wald([0, 1, 0], null=fit.coefficients["estimate"][1]).statistic == pytest.approx(0, abs=1e-12)
+    with pytest.raises(cf.InputError, match="terms among"):
+        fit.wald("kind")

@@ -17,7 +17,7 @@ from comfrey.models.multilevel._intervals import ProfileInterval, profile_interv
 from comfrey.models.multilevel._parameters import Parameter, read_parameters
 from comfrey.models.multilevel._reading import codes_of, column
 from comfrey.models.multilevel._terms import StructuredTerm
-from comfrey.models.multilevel.robust import RobustFit, robust_fit
+from comfrey.models.multilevel.robust import RobustFit, WaldTest, model_wald, robust_fit
 from comfrey.results import Result
 
 if TYPE_CHECKING:
@@ -213,6 +213,18 @@ class MultilevelFit(Result):
         beta = self.coefficients["estimate"].to_numpy(dtype=float)
         w = state.problem.cells(state.found.x)
         return robust_fit(state.problem, w, state.design.names, beta, kind, codes, self.level)
+
+    def wald(self, contrast: Any, null: Any = 0.0) -> WaldTest:
+        """Test contrasts of the coefficients with the covariance of the model: F, or chi-squared / q for test z.
+
+        Parameters
+        ----------
+        contrast, null : as in :meth:`RobustFit.wald`
+            Weights (q, p), or names of terms, such as all levels of a moderator; and the values tested.
+        """
+        table = self.coefficients
+        beta, df = table["estimate"].to_numpy(dtype=float), float(table["df"].min())
+        return model_wald(beta, self.covariance, df, contrast, null, list(table["term"]))
 
     def profile_interval(
         self, parameter: str = "sigma2", index: int | str = 0, level: float | None = None
