@@ -237,6 +237,11 @@ class _Problem(NamedTuple):
     restricted: bool
 
     @property
+    def observed(self) -> Observed:
+        """The data of one tau2 for all, by the sums that bear variances far apart."""
+        return Observed(self.y, self.v, self.basis, wide=True)
+
+    @property
     def rows(self) -> int:
         return int(self.y.size - (self.basis.shape[1] if self.restricted else 0))
 
@@ -289,7 +294,7 @@ def _observed(problem: _Problem, alpha: Array) -> Array:
 
 def _constant(problem: _Problem) -> float:
     """Log-likelihood with one tau2 for all."""
-    data = Observed(problem.y, problem.v, problem.basis)
+    data = problem.observed
     tau2, _ = maximise(data, problem.restricted)
     ones = np.ones((problem.y.size, 1))
     alone = problem._replace(Z=ones, offset=0.0)
@@ -298,7 +303,7 @@ def _constant(problem: _Problem) -> float:
 
 def _search(problem: _Problem) -> tuple[Array, int, float]:
     """Best maximum from several starts; damped scoring steps that never lower the likelihood."""
-    data = Observed(problem.y, problem.v, problem.basis)
+    data = problem.observed
     tau2, _ = maximise(data, problem.restricted)
     base = math.log(max(tau2, 0.01 * float(np.median(problem.v)))) + problem.offset
     residual = problem.y - problem.basis @ (problem.basis.T @ problem.y)
