@@ -271,3 +271,22 @@ def test_the_tetrachoric_solves_its_equation():
     limits = stats.norm.ppf([(a + c) / total, (a + b) / total])
     below = stats.multivariate_normal([0, 0], [[1, rho], [rho, 1]]).cdf(limits)
     assert below == pytest.approx(a / total, rel=1e-6)
+
+
+@pytest.mark.parametrize("cells", [(0, 20, 4, 30), (3, 30, 0, 22), (5, 0, 9, 20), (30, 2, 14, 0)])
+def test_the_tetrachoric_of_a_table_with_an_empty_cell_is_no_number(cells):
+    a, b, c, d = cells
+    sizes = cf.effect_sizes("RTET", events_1=[a], total_1=[a + b], events_2=[c], total_2=[c + d])
+    assert np.isnan(sizes.yi[0])  # the correlation is at its limit of -1 or 1, and has no variance there
+    assert [note.code for note in sizes.warnings] == ["not-estimable"]
+
+
+def test_a_partial_correlation_from_the_t_of_its_coefficient():
+    r, n, m = np.array([0.3, -0.5]), np.array([40, 25]), np.array([3, 5])
+    t = r * np.sqrt((n - m - 1) / (1 - r**2))
+    own = cf.effect_sizes("PCOR", r=r, n=n, predictors=m)
+    for form in ({"t": t}, {"f": t**2, "sign": np.sign(t)}):
+        found = cf.effect_sizes("PCOR", **form, n=n, predictors=m)
+        np.testing.assert_allclose(found.yi, own.yi, rtol=1e-13)
+        np.testing.assert_allclose(found.vi, own.vi, rtol=1e-13)
+        assert found.n.tolist() == [40, 25]

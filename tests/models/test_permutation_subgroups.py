@@ -83,7 +83,7 @@ def test_a_common_tau2_makes_the_test_that_of_the_regression():
 
 def test_groups_of_one_study_are_pointed_at():
     found = cf.subgroups([1.0, 2, 3], [1.0, 1, 1], groups=["a", "a", "b"])
-    assert found.notes == ("group b has one study",)
+    assert found.notes[0].startswith("group b has one study")
     assert json.loads(json.dumps(found.to_dict()))["fits"]["b"]["tau2"] is None
     alone = cf.subgroups([1.0, 2], [1.0, 1], groups=["a", "b"], common_tau2=True)
     assert not alone.common_tau2
@@ -96,3 +96,16 @@ def test_groups_of_one_study_are_pointed_at():
 def test_bad_groups_are_refused(groups, message):
     with pytest.raises(cf.InputError, match=message):
         cf.subgroups([1.0, 2, 3], [1.0, 1, 1], groups=groups)
+
+
+def test_subgroups_keep_their_counts_whole_and_their_names():
+    yi, vi = [0.1, 0.2, 0.8, 0.9], [0.01] * 4
+    table = cf.subgroups(yi, vi, groups=["a", "a", "all studies", "all studies"]).summary
+    assert table["k"].tolist() == [2, 2, 4]
+    assert table.index.tolist() == ["a", "all studies", "all studies"]
+
+
+def test_a_group_of_one_study_says_how_the_test_weighs_it():
+    yi, vi, groups = [0.1, 0.3, 0.8, 0.9], [0.01] * 4, ["a", "a", "a", "b"]
+    assert "as if it had no heterogeneity" in cf.subgroups(yi, vi, groups=groups).notes[0]
+    assert cf.subgroups(yi, vi, groups=groups, common_tau2=True).notes == ("group b has one study",)

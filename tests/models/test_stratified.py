@@ -63,3 +63,9 @@ def test_result_prints_and_turns_into_plain_values():
     assert "Mantel-Haenszel estimate: log of the odds ratio" in repr(fit)
     assert json.loads(json.dumps(fit.to_dict()))["measure"] == "OR"
     assert fit.reading[0] == pytest.approx(np.exp(fit.estimate))
+
+
+def test_all_people_with_the_event_leave_no_variance():
+    full = {"events_1": [10, 8], "total_1": [10, 8], "events_2": [9, 12], "total_2": [9, 12]}
+    with pytest.raises(cf.NotEstimableError, match="no variance"):
+        cf.mantel_haenszel("RR", **full)

@@ -1,9 +1,9 @@
 """Standardised differences and correlations from reported test statistics.
 
 Sources: Cooper, Hedges & Valentine 2009, chapter 12; Rosenthal 1994. A t of two groups gives
-``d = t sqrt(1/n1 + 1/n2)``, that of a correlation ``r = t / sqrt(t^2 + n - 2)``. F with one degree of freedom above
-is
-the square of t, and a two-sided p-value gives the size of t.
+``d = t sqrt(1/n1 + 1/n2)``, that of a correlation ``r = t / sqrt(t^2 + n - 2)``, and that of a coefficient among m in
+a regression the partial correlation ``t / sqrt(t^2 + n - m - 1)`` (Aloe & Thompson 2013, doi:10.5243/jsswr.2013.24). F
+with one degree of freedom above is the square of t, and a two-sided p-value gives the size of t.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["STATISTICS", "from_statistic", "statistic_inputs"]
 
 STATISTICS = ("t", "f", "p")
-_SIZES = {"SMD": ("n_1", "n_2"), "COR": ("n",), "ZCOR": ("n",)}
+_SIZES = {
+    "SMD": ("n_1", "n_2"),
+    "COR": ("n",),
+    "ZCOR": ("n",),
+    "PCOR": ("n", "predictors"),
+}
 
 
 def statistic_inputs(measure: Measure, columns: Mapping[str, object]) -> tuple[str, ...] | None:
@@ -39,7 +44,7 @@ def from_statistic(measure: Measure, columns: Mapping[str, Array]) -> tuple[Arra
     """Estimate and variance on the scale of analysis, and how they were found, in words."""
     name = next(item for item in STATISTICS if item in columns)
     sizes = [columns[item] for item in _SIZES[measure.name]]
-    df = np.sum(sizes, axis=0) - 2
+    df = sizes[0] - sizes[1] - 1 if measure.name == "PCOR" else np.sum(sizes, axis=0) - 2
     statistic = columns[name]
     if name == "t":
         t = statistic
@@ -58,7 +63,8 @@ def from_statistic(measure: Measure, columns: Mapping[str, Array]) -> tuple[Arra
             n_1, n_2 = sizes
             g = small_sample_factor(df) * t * np.sqrt(1 / n_1 + 1 / n_2)
             return g, 1 / n_1 + 1 / n_2 + g**2 / (2 * (n_1 + n_2)), how
-        yi, vi = measure.formula(r=t / np.sqrt(t**2 + df), n=sizes[0])
+        r = t / np.sqrt(t**2 + df)
+        yi, vi = measure.formula(r=r, **dict(zip(_SIZES[measure.name], sizes, strict=True)))
     return np.asarray(yi, dtype=float), np.asarray(vi, dtype=float), how
 
 

@@ -181,7 +181,8 @@ def effect_sizes(
         `estimate`
         with one of `variance`, `se`, `ci_low` and `ci_high`, `t`, `f`, `z`, `p` (and `df` for t distributions); or,
         for
-        SMD and correlations, a test statistic `t`, or `f` or two-sided `p` with `sign`, beside the numbers of people.
+        SMD and correlations, a test statistic `t`, or `f` or two-sided `p` with `sign`, beside the numbers of people
+        (and of predictors for PCOR).
 
     Returns
     -------

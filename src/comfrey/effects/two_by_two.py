@@ -107,7 +107,7 @@ def tetrachoric(events_1: Array, total_1: Array, events_2: Array, total_2: Array
     """Tetrachoric correlation, by bisection; variance by the delta method (multinomial cells).
 
     With thresholds h, k of the margins, ``P(X<h, Y<k; rho) = a/N``; the variance is Pearson's, as in Brown &
-    Benedetti.
+    Benedetti. A table with an empty cell puts the correlation at its limit, where it has no variance: not-a-number.
     """
     a, b, c, d = events_1, total_1 - events_1, events_2, total_2 - events_2
     n = a + b + c + d
@@ -129,7 +129,8 @@ def tetrachoric(events_1: Array, total_1: Array, events_2: Array, total_2: Array
         - (a * b - c * d) * u2
         - (a * c - b * d) * u1
     )
-    return rho, spread / (n**3 * density**2)
+    inside = (a > 0) & (b > 0) & (c > 0) & (d > 0)
+    return np.where(inside, rho, np.nan), np.where(inside, spread / (n**3 * density**2), np.nan)
 
 
 def _two(

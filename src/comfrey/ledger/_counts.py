@@ -93,4 +93,24 @@ def _catheters() -> Iterator[Entry]:
             yield page.entry(f"{key}/tau", page.results[key]["tau"], fit.tau2**0.5, f"{how}.tau2 ** 0.5", rule)
 
 
-PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_two_arms, _one_arm, _catheters)
+_RARE = {"b": "estimate", "se": "se", "tau2": "tau2", "QW": "q_wald", "QL": "q_lr"}
+
+
+def _rare() -> Iterator[Entry]:
+    page = open_page("counts", "glmm_rare")
+    data = page.data
+    trials = {"events_1": data["ai"], "total_1": data["n1"], "events_2": data["ci"], "total_2": data["n2"]}
+    rates = {"events_1": data["ai"], "time_1": data["t1"], "events_2": data["ci"], "time_2": data["t2"]}
+    cases: dict[str, tuple[str, str | None, dict[str, list[float]]]] = {
+        "OR_CM.AL": ("OR", "conditional-approximate", trials),
+        "OR_UM.FS": ("OR", "fixed-study", trials),
+        "IRR_CM.EL": ("IRR", "conditional-exact", rates),
+        "PLO": ("PLO", None, {"cases": data["ai"], "total": data["n1"]}),
+        "IRLN": ("IRLN", None, {"events": data["ai"], "time": data["t1"]}),
+    }
+    for key, (measure, model, counts) in cases.items():
+        fit = count_model(measure, model=model, **counts)  # type: ignore[arg-type]  # columns by name
+        yield from page.entries(key, fit, _RARE, f"cf.count_model({measure!r}, model={model!r}, ...)", QUADRATURE)
+
+
+PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_two_arms, _one_arm, _catheters, _rare)

@@ -29,7 +29,13 @@ _FILES: dict[str, dict[str, str] | None] = {
     "escalc_cor_adherence": {"r": "ri", "n": "ni"},
     "escalc_rates_warfarin": {"events_1": "x1i", "time_1": "t1i", "events_2": "x2i", "time_2": "t2i"},
     "escalc_prop_vasospasm": {"cases": "xi", "total": "ni"},
-}
+    "escalc_paired": {
+        "mean_pre": "m_pre", "sd_pre": "sd_pre", "mean_post": "m_post", "sd_post": "sd_post", "n": "n", "r": "r",
+        "mean": "m_pre", "sd": "sd_pre",
+    },
+    "escalc_rates_one": {"events": "x1", "time": "t1"},
+}  # fmt: skip
+_RULES = {"only0": "zero-rows", "all": "all-rows", "if0all": "all-if-any-zero", "none": "none"}
 _TETRACHORIC = {
     "yi": Tolerance(1e-2, 1e-4, "the reference's search is loosely closed; ours goes on to the last digit"),
     "vi": Tolerance(1e-4, 1e-8, "the reference's search is loosely closed; ours goes on to the last digit"),
@@ -64,4 +70,28 @@ def _sizes(name: str) -> Iterator[Entry]:
         yield from page.entries(measure, found, {"yi": "yi", "vi": "vi"}, f"cf.effect_sizes({measure!r}, ...)", rule)
 
 
-PAGES: tuple[Callable[[], Iterator[Entry]], ...] = tuple(partial(_sizes, name) for name in _FILES)
+def _zeros() -> Iterator[Entry]:
+    page = open_page("effects", "escalc_2x2_zeros")
+    trials = two_by_two(page.data)
+    for key in page.results:
+        measure, _, rule = key.partition("_")
+        if rule == "drop00":
+            found, how = effect_sizes(measure, **trials, double_zero="drop"), "double_zero='drop'"
+        else:
+            found = effect_sizes(measure, **trials, increment_to=_RULES[rule])  # type: ignore[arg-type]  # a rule's name
+            how = f"increment_to={_RULES[rule]!r}"
+        call = f"cf.effect_sizes({measure!r}, ..., {how})"
+        yield from page.entries(key, found, {"yi": "yi", "vi": "vi"}, call, CLOSED)
+
+
+def _partial() -> Iterator[Entry]:
+    page = open_page("effects", "escalc_partial")
+    found = effect_sizes("PCOR", t=page.data["ti"], n=page.data["n"], predictors=page.data["m"])
+    yield from page.entries("PCOR", found, {"yi": "yi", "vi": "vi"}, "cf.effect_sizes('PCOR', t=...)", CLOSED)
+
+
+PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (
+    *(partial(_sizes, name) for name in _FILES),
+    _zeros,
+    _partial,
+)

@@ -96,4 +96,61 @@ def _periodontal() -> Iterator[Entry]:
         yield from _fit(page, key, fit, how, _LOOSE if structure == "UN" else ITERATIVE)
 
 
-PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_school, _recidivism, _periodontal)
+_SEARCH = Tolerance(2e-5, 1e-7, "the reference's optimiser stops a little before the top")
+_OF_SEARCH = Tolerance(2e-5, 1e-6, "a closed form of variances that the reference knows to about 1e-6")
+_SIMULATED: dict[str, dict[str, object]] = {
+    "nested": {"random": "study/es", "moderators": "x + w", "test": "t", "degrees_of_freedom": "containment"},
+    "nested_res": {"random": "study/es", "moderators": "x + w", "test": "t"},
+    "mixed": {"random": ["out | study", "lab"], "structure": ["CS"]},
+}
+
+
+def _structures() -> Iterator[Entry]:
+    page = open_page("multilevel", "multilevel_structures")
+    data = {name: values for name, values in page.data.items() if name != "V"}
+    V = sampling_covariance("vi", "study", 0.5, data=data)
+    yield page.entry("V", page.data["V"], V.toarray(), "cf.sampling_covariance(vi, study, 0.5).toarray()", CLOSED)
+    by_time = sampling_covariance("vi", "study", 1, time="time", phi=0.7, data=data)
+    how = "cf.sampling_covariance(vi, study, 1, time=time, phi=0.7).toarray()[0]"
+    yield page.entry("vcalc_time/row0", page.results["vcalc_time"]["row0"], by_time.toarray()[0], how, CLOSED)
+    for key in page.results:
+        structure, _, method = key.partition(" ")
+        if method in {"REML", "ML"}:
+            random = "time | study" if "AR" in structure else "out | study"
+            fit = multilevel("yi", V, random=random, structure=structure, moderators="x", method=method, data=data)
+            how = f"cf.multilevel(yi, V, random={random!r}, structure={structure!r}, method={method!r})"
+            yield from _simulated(page, key, fit, how)
+        elif key in _SIMULATED:
+            fit = multilevel("yi", "vi", data=data, **_SIMULATED[key])  # type: ignore[arg-type]  # options by name
+            yield from _simulated(page, key, fit, f"cf.multilevel(yi, vi, **{_SIMULATED[key]})")
+    fit = multilevel("yi", V, random=["study", "lab"], method="ML", data=data)
+    yield from _simulated(page, "crossed_ML", fit, "cf.multilevel(yi, V, random=['study', 'lab'], method='ML')")
+    fit = multilevel("yi", V, random="study/es", moderators="x + g", data=data)
+    base = "cf.multilevel(yi, V, random='study/es', moderators='x + g').robust('study', {!r})"
+    for kind in ("CR0", "CR1", "CR2"):
+        robust, how = fit.robust("study", kind), base.format(kind)
+        for theirs, ours in (("se", "se"), ("p", "p_value")):
+            values, call = robust.coefficients[ours], f"{how}.coefficients[{ours!r}]"
+            yield page.entry(f"{kind}/{theirs}", page.results[kind][theirs], values, call, _OF_SEARCH)
+        wald = robust.wald(["x", "g[T.B]", "g[T.C]"])
+        yield from page.entries(kind, wald, {"QM": "statistic", "QMp": "p_value"}, f"{how}.wald(...)", _OF_SEARCH)
+    robust, how = fit.robust("study"), base.format("CR2")
+    for key, terms in (("aht", ["g[T.B]", "g[T.C]"]), ("aht3", ["x", "g[T.B]", "g[T.C]"])):
+        names = {"F": "statistic", "df2": "df_denominator", "p": "p_value"}
+        yield from page.entries(key, robust.wald(terms), names, f"{how}.wald({terms})", _OF_SEARCH)
+
+
+def _simulated(page: Page, key: str, fit: MultilevelFit, how: str) -> Iterator[Entry]:
+    expected, table = page.results[key], fit.coefficients
+    for theirs, ours in (("b", "estimate"), ("se", "se"), ("lb", "ci_low"), ("p", "p_value")):
+        call = f"{how}.coefficients[{ours!r}]"
+        yield page.entry(f"{key}/{theirs}", np.atleast_1d(expected[theirs]), table[ours], call, _SEARCH)
+    names = {"ll": "log_likelihood", "AIC": "aic", "BIC": "bic", "QE": "q"}
+    yield from page.entries(key, fit, names, how, Tolerance(1e-7, 0.0, _SEARCH.reason))
+    for name, values in (("sigma2", fit.sigma2), ("tau2", fit.tau2), ("rho", fit.rho)):
+        if len(values):
+            reference = np.atleast_1d(expected[name])[: len(values)]
+            yield page.entry(f"{key}/{name}", reference, values, f"{how}.{name}", _SEARCH)
+
+
+PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_school, _recidivism, _periodontal, _structures)

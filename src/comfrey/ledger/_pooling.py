@@ -11,6 +11,7 @@ import pandas as pd
 from comfrey.ledger._effects import two_by_two, two_rates
 from comfrey.ledger._entry import CLOSED, EXACT, ITERATIVE, Tolerance
 from comfrey.ledger._page import Page, open_page
+from comfrey.ledger._regression import PAGES as MORE_REGRESSION_PAGES
 from comfrey.models.location_scale import location_scale
 from comfrey.models.pooling import Pooled, pool
 from comfrey.models.stratified import mantel_haenszel, peto
@@ -139,5 +140,5 @@ def _tables() -> Iterator[Entry]:
 
 
 PAGES: tuple[Callable[[], Iterator[Entry]], ...] = tuple(partial(_pooled, name) for name in _SETS)
-REGRESSION_PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_regressions, _scales)
+REGRESSION_PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_regressions, _scales, *MORE_REGRESSION_PAGES)
 STRATIFIED_PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_tables,)

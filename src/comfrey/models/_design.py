@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from comfrey.errors import InputError, NotEstimableError
+from comfrey.models._moderators import (
+    check_columns,
+    check_sizes,
+    check_terms,
+    first_line,
+    read_table,
+    without_unused_levels,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +30,9 @@ if TYPE_CHECKING:
     from comfrey.models._input import Studies
 
 __all__ = ["Design", "build_design"]
+
+
+_FUNCTIONS = "Functions of formulas: C, bs, cr, cc, poly, center, scale, exp, log, log2, log10, and NumPy's as np.sqrt."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +51,8 @@ class Design:
         Columns of the data that the formula uses.
     spec : object
         The formula library's own specification, which makes the same matrix for new data.
+    notes : tuple of str
+        What a reader must know of the columns.
     """
 
     formula: str
@@ -48,6 +61,7 @@ class Design:
     terms: dict[str, slice]
     variables: tuple[str, ...]
     spec: Any = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def intercept(self) -> bool:
@@ -62,7 +76,7 @@ class Design:
         InputError
             If a variable is missing, holds gaps, has a level that was not fitted, or lies beyond a spline's range.
         """
-        frame = _as_frame(new_data)
+        frame = _as_frame(new_data, "new_data")
         _need(self.spec.formula, frame, "new_data")
         return np.asarray(_evaluate(self.spec.get_model_matrix, frame, "new_data"), dtype=float)
 
@@ -86,7 +100,10 @@ def build_design(formula: object, data: Any, studies: Studies) -> tuple[Design, 
         parsed = Formula(formula)
     except FormulaicError as error:
         raise InputError(
-            "moderators", found=repr(formula), expected="a formula that can be read", fix=str(error)
+            "moderators",
+            found=repr(formula),
+            expected="a formula that can be read",
+            fix=f"{first_line(error)} Names with spaces or signs go in backticks.",
         ) from None
     if not hasattr(parsed, "required_variables") or hasattr(parsed, "lhs"):
         raise InputError("moderators", found=repr(formula), expected="the right-hand side of a formula alone")
@@ -106,28 +123,33 @@ def build_design(formula: object, data: Any, studies: Studies) -> tuple[Design, 
         studies, frame = studies.keep(kept, reasons), frame.iloc[kept].reset_index(drop=True)
     if studies.k == 0:
         raise InputError("moderators", found="no row without gaps", expected="at least one study with all moderators")
+    notes = check_columns(parsed, frame, "moderators")
+    frame = without_unused_levels(frame)
     table = _evaluate(lambda rows: parsed.get_model_matrix(rows, context={}), frame, "moderators")
     matrix, names = np.asarray(table, dtype=float), tuple(map(str, table.columns))
     if not np.isfinite(matrix).all():
         row, column = np.argwhere(~np.isfinite(matrix))[0]
         raise InputError(
-            "moderators", found=matrix[row, column], expected=f"finite values of {names[column]}", row=int(row)
+            "moderators",
+            found=matrix[row, column],
+            expected=f"finite values of {names[column]}",
+            row=int(studies.rows[row]),
         )
-    _check_rank(matrix, names, studies.k)
     terms = {_term_name(term): part for term, part in table.model_spec.term_slices.items()}
-    return Design(formula, matrix, names, terms, tuple(used), table.model_spec), studies
+    check_sizes(matrix, names)
+    check_terms(terms)
+    _check_rank(matrix, names, studies.k)
+    return Design(formula, matrix, names, terms, tuple(used), table.model_spec, notes), studies
 
 
 def _term_name(term: object) -> str:
     return "Intercept" if str(term) == "1" else str(term)
 
 
-def _as_frame(data: Any) -> pd.DataFrame:
-    import pandas as pd
-
+def _as_frame(data: Any, argument: str = "data") -> pd.DataFrame:
     if data is None:
-        raise InputError("data", found="nothing", expected="a table of the moderators, one row a study")
-    return data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
+        raise InputError(argument, found="nothing", expected="a table of the moderators, one row a study")
+    return read_table(data, argument)
 
 
 def _need(formula: Any, frame: pd.DataFrame, argument: str) -> list[str]:
@@ -136,7 +158,8 @@ def _need(formula: Any, frame: pd.DataFrame, argument: str) -> list[str]:
     for name in sorted(needed):
         if name not in frame.columns:
             columns = ", ".join(map(str, frame.columns))
-            raise InputError(argument, found=repr(name), expected=f"columns of data ({columns})")
+            fix = _FUNCTIONS if any(f"{name}(" in str(term) for term in formula) else None
+            raise InputError(argument, found=repr(name), expected=f"columns of data ({columns})", fix=fix)
     # the formula library does not tell what stands inside of splines and other transforms that learn from the data
     inside = {name for term in formula for factor in term.factors for name in _names_in(factor.expr)}
     return sorted(needed | {str(name) for name in frame.columns if name in inside})
@@ -161,7 +184,7 @@ def _evaluate(make: Any, frame: pd.DataFrame, argument: str) -> Any:
         try:
             table = make(frame)
         except (FormulaicError, Warning, ValueError, TypeError) as error:
-            text = str(error).splitlines()[0]
+            text = first_line(error)
             raise InputError(argument, found="an error", expected="values the formula can use", fix=text) from None
     if len(table) != len(frame):
         raise InputError(argument, found="missing values", expected="no gaps in the moderators")
@@ -184,7 +207,12 @@ def _check_rank(matrix: Array, names: tuple[str, ...], k: int) -> None:
             vector = vector - basis @ (basis.T @ vector)
         if size[column] == 0 or np.linalg.norm(vector) < 1e-9:
             others = ", ".join(names[index] for index in spanned)
+            hint = ""
+            if names[column].startswith(("cr(", "cc(")):
+                hint = "; natural splines beside an intercept need constraints='center'"
+            elif size[column] > 0 and np.linalg.norm(vector) > 1e-13:
+                hint = " that nine digits could tell; centre it"
             raise NotEstimableError(
-                f"the column {names[column]} adds nothing to {others or 'the model'}: it has no effect of its own"
+                f"the column {names[column]} adds nothing to {others or 'the model'}: it has no effect of its own{hint}"
             )
         spanned.append(column)

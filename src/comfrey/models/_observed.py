@@ -22,7 +22,8 @@ __all__ = ["Ready", "observe", "scale_of"]
 
 # Ratio of the largest to the smallest variance from which sums are formed so that no weight drowns the others.
 _WIDE = 1e5
-_LARGEST_RATIO = {True: 1e30, False: 1e10}  # a constant alone; with moderators
+_WIDE_REGRESSION = 1e3  # the digits that tr PP loses are twice those of the ratio
+_LARGEST_RATIO = {True: 1e30, False: 1e8}  # a constant alone; with moderators
 _LARGEST = 1e150  # estimate: its square must be a number too
 _FARTHEST = 1e60  # of an estimate from the most precise one, in that one's standard errors
 
@@ -77,7 +78,7 @@ def observe(yi: Array, vi: Array, X: Array | None) -> Ready:
         raise InputError("yi", found=found, expected="estimates that are not 1e60 standard errors apart")
     if X is not None:
         basis, triangle = np.linalg.qr(X)
-        return Ready(Observed(y, v, basis), scale, middle, triangle)
+        return Ready(Observed(y, v, basis, wide=ratio > _WIDE_REGRESSION), scale, middle, triangle)
     if ratio > _WIDE:
         order = np.arange(y.size)
         order[0], order[first] = first, 0

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from comfrey.models._profile_apart import moments_apart
+
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
 
@@ -30,8 +32,9 @@ class Observed(NamedTuple):
     """Data of one model, already scaled: estimates, variances, and an orthonormal basis of the design.
 
     `basis` is None for the model with nothing but a constant; else shape (k, p) with orthonormal columns. `wide` says
-    that the variances lie far apart; then the most precise study comes first, with an estimate of zero. `few` holds
-    `y` and `v` once more as plain numbers, where there are so few that a loop over them is quicker than an array.
+    that the variances lie far apart; then, without a basis, the most precise study comes first, with an estimate of
+    zero. `few` holds `y` and `v` once more as plain numbers, where there are so few that a loop over them is quicker
+    than an array.
     """
 
     y: Array
@@ -74,6 +77,8 @@ def moments_at(data: Observed, tau2: float) -> Moments[float]:
     """
     if data.few is not None:
         return _moments_of_few(*data.few, tau2)
+    if data.basis is not None and data.wide:
+        return _one_each(*moments_apart(data.y, data.v, data.basis, np.array([tau2])))[0]
     if data.basis is not None:
         return _moments_with_design(data.y, data.v, data.basis, tau2)
     if data.wide:
@@ -171,6 +176,8 @@ def moments(data: Observed, values: list[float]) -> list[Moments[float]]:
         parts = (moments(data, values[start : start + step]) for start in range(0, len(values), step))
         return [item for part in parts for item in part]
     tau2, y, v, basis = np.array(values), data.y, data.v, data.basis
+    if data.wide and basis is not None:
+        return _one_each(*moments_apart(y, v, basis, tau2))
     if data.wide:
         return _moments_wide(y, v, tau2)
     w = 1.0 / (v + tau2[:, None])

@@ -190,6 +190,7 @@ def location_scale(
     with np.errstate(invalid="ignore"):
         se_alpha = np.sqrt(np.diag(covariance_alpha))
     notes = [] if np.isfinite(se_alpha).all() else ["no standard errors of the scale part: the likelihood is flat"]
+    notes = [*location.notes, *spread.notes, *notes]
     rows = problem.rows
     likelihood = state.log_likelihood - rows * math.log(unit)
     ratio, ratio_df = math.nan, spread.matrix.shape[1] - 1
@@ -234,6 +235,11 @@ class _Problem(NamedTuple):
     Z: Array
     offset: float  # log tau2 on the scale of work is Z a minus this
     restricted: bool
+
+    @property
+    def observed(self) -> Observed:
+        """The data of one tau2 for all, by the sums that bear variances far apart."""
+        return Observed(self.y, self.v, self.basis, wide=True)
 
     @property
     def rows(self) -> int:
@@ -288,7 +294,7 @@ def _observed(problem: _Problem, alpha: Array) -> Array:
 
 def _constant(problem: _Problem) -> float:
     """Log-likelihood with one tau2 for all."""
-    data = Observed(problem.y, problem.v, problem.basis)
+    data = problem.observed
     tau2, _ = maximise(data, problem.restricted)
     ones = np.ones((problem.y.size, 1))
     alone = problem._replace(Z=ones, offset=0.0)
@@ -297,7 +303,7 @@ def _constant(problem: _Problem) -> float:
 
 def _search(problem: _Problem) -> tuple[Array, int, float]:
     """Best maximum from several starts; damped scoring steps that never lower the likelihood."""
-    data = Observed(problem.y, problem.v, problem.basis)
+    data = problem.observed
     tau2, _ = maximise(data, problem.restricted)
     base = math.log(max(tau2, 0.01 * float(np.median(problem.v)))) + problem.offset
     residual = problem.y - problem.basis @ (problem.basis.T @ problem.y)

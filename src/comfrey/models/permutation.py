@@ -15,8 +15,9 @@ import numpy as np
 
 from comfrey.errors import InputError, NotEstimableError
 from comfrey.models._fit import fit_model
+from comfrey.models._wald import wald_test
 from comfrey.models.pooling import Pooled
-from comfrey.models.regression import MetaRegression, wald_test
+from comfrey.models.regression import MetaRegression
 from comfrey.results import Result
 
 if TYPE_CHECKING:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import special
 
-from comfrey.errors import InputError
+from comfrey.effects.measure import harmonic_mean
+from comfrey.errors import InputError, NotEstimableError
 from comfrey.models._design import Design, build_design
 from comfrey.models._fit import fit_model, quantile
 from comfrey.models._fitted import Fitted
+from comfrey.models._wald import WaldTest, check_combinations, wald_test
 from comfrey.results import plain
 
 if TYPE_CHECKING:
@@ -22,18 +24,6 @@ if TYPE_CHECKING:
     from comfrey.models._input import Studies
 
 __all__ = ["MetaRegression", "WaldTest", "regress"]
-
-
-class WaldTest(NamedTuple):
-    """A test that several linear combinations of coefficients are zero.
-
-    `statistic` is chi-squared with `df` degrees of freedom, or, where `df_denominator` is given, F.
-    """
-
-    statistic: float
-    df: int
-    df_denominator: float | None
-    p_value: float
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
@@ -116,8 +106,9 @@ class MetaRegression(Fitted):
             f"tau2 by {self.method}: {self.tau2:.4g} (I2 {self.i2:.1f} %, R2 {self.r2:.1f} %)",
             f"{test}; {self.level:.0%} intervals",
             f"residual Q({self.q_df}) = {self.q:.4g}, p = {self.q_p:.4g}",
-            f"all moderators: {kind} = {omnibus.statistic:.4g}, p = {omnibus.p_value:.4g}",
         ]
+        if omnibus.df:
+            lines.append(f"all moderators: {kind} = {omnibus.statistic:.4g}, p = {omnibus.p_value:.4g}")
         return (*lines, *(f"left out: {text}" for text in self.dropped), *(f"note: {text}" for text in self.notes))
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,18 +118,21 @@ class MetaRegression(Fitted):
         out["omnibus"] = plain(self.omnibus._asdict())
         return out
 
-    def predict(self, new_data: Any) -> pd.DataFrame:
+    def predict(self, new_data: Any = None, *, scale: Literal["analysis", "reading"] = "analysis") -> pd.DataFrame:
         """Predict the mean effect, and where a new study's true effect is expected, at moderator values.
 
         Parameters
         ----------
-        new_data : DataFrame or mapping
-            One row a prediction, with the formula's variables.
+        new_data : DataFrame or mapping, optional
+            One row a prediction, with the formula's variables; left out, the studies themselves.
+        scale : {"analysis", "reading"}
+            "reading" brings estimates and limits to the scale that people read (ratios, proportions), which has no
+            standard error. It needs effect sizes that know their measure.
 
         Returns
         -------
         DataFrame
-            estimate, se, ci_low, ci_high, pi_low, pi_high.
+            estimate, se (on the scale of analysis only), ci_low, ci_high, pi_low, pi_high.
 
         Raises
         ------
@@ -147,7 +141,12 @@ class MetaRegression(Fitted):
         """
         import pandas as pd
 
-        rows = self.design.for_new(new_data)
+        if scale not in {"analysis", "reading"}:
+            raise InputError("scale", found=repr(scale), expected="'analysis' or 'reading'")
+        if scale == "reading" and self.measure is None:
+            fix = "Give pool() the result of effect_sizes()."
+            raise InputError("scale", found="'reading'", expected="effect sizes that know their measure", fix=fix)
+        rows = self.X if new_data is None else self.design.for_new(new_data)
         estimate = rows @ self.beta
         variance = np.einsum("ij,jk,ik->i", rows, self.covariance, rows)
         reach = quantile(self.level, self.df)
@@ -155,7 +154,12 @@ class MetaRegression(Fitted):
         table = {"estimate": estimate, "se": np.sqrt(variance), "ci_low": estimate - half, "ci_high": estimate + half}
         if self.method == "EE":
             wide = np.full(estimate.size, math.nan)  # one true effect: nothing to predict
-        return pd.DataFrame({**table, "pi_low": estimate - wide, "pi_high": estimate + wide})
+        frame = pd.DataFrame({**table, "pi_low": estimate - wide, "pi_high": estimate + wide})
+        if scale == "analysis" or self.measure is None:
+            return frame
+        n = harmonic_mean(self.n) if self.n is not None and self.measure.scale.needs_n else None
+        back = self.measure.back_transform
+        return frame.drop(columns="se").apply(lambda column: back(column, n))
 
     def contrast(self, combinations: object) -> pd.DataFrame:
         """Estimate and test linear combinations of the coefficients; `.attrs["joint"]` holds the test of all at once.
@@ -174,9 +178,12 @@ class MetaRegression(Fitted):
         import pandas as pd
 
         matrix, values, labels = self._constraints(combinations)
+        check_combinations(matrix, labels)
         estimate = matrix @ self.beta - values
         covariance = matrix @ self.covariance @ matrix.T
         se = np.sqrt(np.diag(covariance))
+        if not (se > 0).all():
+            raise NotEstimableError("the model fits perfectly: there is no error to test a combination by")
         statistic = estimate / se
         half = quantile(self.level, self.df) * se
         table = pd.DataFrame(
@@ -251,23 +258,10 @@ def _p_values(statistic: Array, df: float | None) -> Array:
     return np.asarray(2.0 * (special.ndtr(size) if df is None else special.stdtr(df, size)), dtype=float)
 
 
-def wald_test(estimate: Array, covariance: Array, df: float | None) -> WaldTest:
-    """Test that all of `estimate` is zero: chi-squared, or F where there are degrees of freedom.
-
-    Examples
-    --------
-    >>> wald_test(np.array([2.0]), np.array([[1.0]]), None).statistic
-    4.0
-    """
-    count = int(estimate.size)
-    if count == 0:
-        return WaldTest(math.nan, 0, df, math.nan)
-    size = np.sqrt(np.diag(covariance))  # scaled, so that moderators of any unit can be inverted
-    z = estimate / size
-    statistic = float(z @ np.linalg.solve(covariance / np.outer(size, size), z))
-    if df is None:
-        return WaldTest(statistic, count, None, float(special.chdtrc(count, statistic)))
-    return WaldTest(statistic / count, count, df, float(special.fdtrc(count, df, statistic / count)))
+def _only_rounding(yi: Array, total: Array, factor: float) -> bool:
+    """Whether the residuals that Knapp and Hartung's factor is made of are no more than rounding."""
+    largest = float(np.max(np.abs(yi) / np.sqrt(total)))
+    return math.sqrt(factor) <= 1e-14 * largest
 
 
 def regress(
@@ -278,8 +272,10 @@ def regress(
     fit = fit_model(studies.yi, studies.vi, design.matrix, method, test, tau2)
     k, p = design.matrix.shape
     df = None if test == "z" else float(k - p)
+    if test == "hk" and _only_rounding(studies.yi, studies.vi + fit.tau2, fit.hk_factor):
+        fit = fit._replace(covariance=np.zeros_like(fit.covariance), hk_factor=0.0)
     se = np.sqrt(np.diag(fit.covariance))
-    notes: list[str] = []
+    notes = list(design.notes)
     with np.errstate(invalid="ignore", divide="ignore"):
         statistic = np.where(se > 0, fit.beta / se, math.nan)
     if not (se > 0).all():

@@ -293,6 +293,8 @@ def _result(
     association: StratumTest | None,
     homogeneity: StratumTest | None,
 ) -> Stratified:
+    if not variance > 0:
+        raise NotEstimableError("every person of every study has the event: the pooled effect has no variance")
     se = math.sqrt(variance)
     half = quantile(level, None) * se
     usable = sizes.usable & (sizes.vi > 0)

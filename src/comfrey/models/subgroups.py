@@ -60,8 +60,9 @@ class Subgroups(Result):
         import pandas as pd
 
         names = ("k", "estimate", "se", "ci_low", "ci_high", "p_value", "pi_low", "pi_high", "tau2", "i2")
-        fits = {**self.fits, "all studies": self.overall}
-        return pd.DataFrame({label: {name: getattr(fit, name) for name in names} for label, fit in fits.items()}).T
+        fits = [*self.fits.values(), self.overall]
+        rows = [{name: getattr(fit, name) for name in names} for fit in fits]
+        return pd.DataFrame(rows, index=[*self.fits, "all studies"])
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -133,7 +134,8 @@ def subgroups(
     if len(names) < 2:
         raise InputError("groups", found=f"one group ({names[0]})", expected="two groups or more")
     places = {name: np.flatnonzero(np.array(texts, dtype=object) == name) for name in names}
-    notes = [f"group {name} has one study" for name in names if places[name].size == 1]
+    alone = "" if common_tau2 else ": the test weighs it as if it had no heterogeneity; see common_tau2"
+    notes = [f"group {name} has one study{alone}" for name in names if places[name].size == 1]
     shared = None
     if common_tau2 and studies.k > len(names):
         X = np.column_stack([np.array(texts, dtype=object) == name for name in names]).astype(float)

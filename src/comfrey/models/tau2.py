@@ -74,8 +74,11 @@ def _trace_of_square(basis: Array, weights: Array, d: Array) -> float:
     """
     q = np.linalg.qr(basis * np.sqrt(weights)[:, None])[0]
     leverage = np.einsum("ij,ij->i", q, q)
-    inner = (q * d[:, None]).T @ q
-    off = max(0.0, float(np.sum(inner * inner)) - float(np.sum((leverage * d) ** 2)))
+    top = int(d.argmax())  # its terms are summed apart: they would drown the others in the difference of squares
+    rest = np.delete(np.arange(d.size), top)
+    inner = (q[rest] * d[rest, None]).T @ q[rest]
+    off = max(0.0, float(np.sum(inner * inner)) - float(np.sum((leverage[rest] * d[rest]) ** 2)))
+    off += 2.0 * float(d[top]) * float(d[rest] @ (q[rest] @ q[top]) ** 2)
     return float(np.sum(((1.0 - leverage) * d) ** 2)) + off
 
 
@@ -95,11 +98,12 @@ def _weighted_q(data: Observed, weights: Array) -> tuple[float, float, float]:
         residual = y - (weights @ y) / weights.sum()
         diagonal = _diagonal(weights)
         return float((weights * residual) @ residual), float(diagonal.sum()), float(diagonal @ v)
-    inverse = np.linalg.inv((basis * weights[:, None]).T @ basis)
-    residual = y - basis @ (inverse @ (basis.T @ (weights * y)))
-    squares = np.einsum("ki,ij,kj->k", basis, inverse, basis) * weights * weights
-    q = float((weights * residual) @ residual)
-    return q, float(weights.sum() - squares.sum()), float(weights @ v - squares @ v)
+    # by an orthonormal basis of the weighted design, which keeps the digits that its squares would lose
+    root = np.sqrt(weights)
+    basis = np.linalg.qr(basis * root[:, None])[0]
+    residual = root * y - basis @ (basis.T @ (root * y))
+    left = weights * (1.0 - np.einsum("ij,ij->i", basis, basis))
+    return float(residual @ residual), float(left.sum()), float(left @ v)
 
 
 def _equal(data: Observed) -> Tau2:

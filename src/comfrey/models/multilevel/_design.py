@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,14 @@ import pandas as pd
 from scipy.linalg import qr
 
 from comfrey.errors import InputError
+from comfrey.models._moderators import (
+    check_columns,
+    check_sizes,
+    check_terms,
+    first_line,
+    read_table,
+    without_unused_levels,
+)
 from comfrey.models.multilevel._grouping import count
 
 if TYPE_CHECKING:
@@ -42,8 +51,9 @@ def read_design(moderators: Any, data: Any, k: int) -> Design:
     if isinstance(moderators, str):
         if data is None:
             raise InputError("data", found=None, expected="a DataFrame with the columns that `moderators` names")
-        found = _from_formula(moderators.strip().removeprefix("~"), pd.DataFrame(data))
+        found = _from_formula(moderators.strip().removeprefix("~"), read_table(data))
         design = Design(_finite(found, k), tuple(map(str, found.columns)), found.model_spec)
+        check_terms(found.model_spec.term_slices)
     elif isinstance(moderators, pd.DataFrame):
         design = Design(_finite(moderators, k), tuple(map(str, moderators.columns)))
     else:
@@ -62,11 +72,14 @@ def read_new(design: Design, new_data: Any) -> Floats:
     if design.spec is not None:
         from formulaic.errors import FormulaicError
 
-        frame = pd.DataFrame(new_data)
+        frame = read_table(new_data, "new_data")
         try:
-            found = design.spec.get_model_matrix(frame, na_action="raise")
-        except (FormulaicError, ValueError, KeyError) as error:
-            raise InputError("new_data", found=str(error), expected="the columns of the formula, complete") from error
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # an unknown level is only warned of
+                found = design.spec.get_model_matrix(frame, na_action="raise")
+        except (FormulaicError, ValueError, KeyError, TypeError, Warning) as error:
+            expected = "the columns of the formula, complete, with levels that were fitted"
+            raise InputError("new_data", found=first_line(error), expected=expected) from error
         return _finite(found, len(frame), "new_data")
     if isinstance(new_data, pd.DataFrame) and set(design.names) <= set(map(str, new_data.columns)):
         new_data = new_data.rename(columns=str)[list(design.names)]
@@ -98,15 +111,22 @@ def degrees_of_freedom(design: Design, terms: Sequence[Term], rule: str) -> Floa
 
 
 def _from_formula(formula: str, frame: pd.DataFrame) -> Any:
-    from formulaic import model_matrix
+    from formulaic import Formula
     from formulaic.errors import FormulaicError
 
     try:
-        return model_matrix(formula, frame, na_action="raise")
-    except (FormulaicError, ValueError, KeyError) as error:
+        parsed = Formula(formula)
+        check_columns(parsed, frame, "moderators")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # the logarithm of zero is only warned of
+            return parsed.get_model_matrix(without_unused_levels(frame), context={}, na_action="raise")
+    except InputError:
+        raise
+    except (FormulaicError, ValueError, KeyError, TypeError, Warning) as error:
         fix = "Check the names, and leave rows with missing moderators out before the call."
         expected = "a formula over complete columns of data"
-        raise InputError("moderators", found=f"{formula!r} ({error})", expected=expected, fix=fix) from error
+        found = f"{formula!r} ({first_line(error)})"
+        raise InputError("moderators", found=found, expected=expected, fix=fix) from error
 
 
 def _finite(frame: pd.DataFrame, k: int, name: str = "moderators") -> Floats:
@@ -129,6 +149,7 @@ def _check_rank(design: Design) -> None:
     k, p = matrix.shape
     if p == 0:
         raise InputError("moderators", found="no columns", expected="one column or more")
+    check_sizes(matrix, design.names)
     norms = np.linalg.norm(matrix, axis=0)
     _, triangle, order = qr(matrix / np.where(norms > 0, norms, 1.0), mode="economic", pivoting=True)
     size = np.abs(np.diag(triangle))

@@ -25,7 +25,7 @@ def random_covariance(problem: Problem, w: Floats, term: int) -> Floats:
     return np.where(table >= 0, np.asarray(w)[np.maximum(table, 0) + offset], 0.0)
 
 
-def predicted_effects(problem: Problem, w: Floats, level: float) -> pd.DataFrame:
+def predicted_effects(problem: Problem, w: Floats, level: float, df: float) -> pd.DataFrame:
     """Best linear unbiased predictions of all random effects, one row each.
 
     u = G Z'Py, and its error has the variance G - G Z'P Z G, the uncertainty of the coefficients included.
@@ -57,5 +57,6 @@ def predicted_effects(problem: Problem, w: Floats, level: float) -> pd.DataFrame
         frames.append(frame)
     columns = ["term", "group", "level", "estimate", "se"]
     out = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
-    reach = float(stats.norm.ppf(0.5 + level / 2)) * out["se"]
+    normal = np.isinf(df)
+    reach = float(stats.norm.ppf(0.5 + level / 2) if normal else stats.t.ppf(0.5 + level / 2, df)) * out["se"]
     return out.assign(pi_low=out["estimate"] - reach, pi_high=out["estimate"] + reach)

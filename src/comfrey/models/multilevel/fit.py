@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["multilevel"]
 
 LARGEST_EFFECT = 1e150
+# An effect that is more precise than this hides all others from the search, which then ends anywhere.
+LARGEST_RATIO = {True: 1e14, False: 1e8}  # a constant alone; with moderators
 
 
 def multilevel(
@@ -130,6 +132,7 @@ def multilevel(
     _check_size(y)
     covariance = as_sampling_covariance(vi_or_V, data, k)
     design = read_design(moderators, data, k)
+    _check_ratio(covariance.variances, LARGEST_RATIO[design.intercept_only])
     p = len(design.names)
     if k <= p:
         message = (
@@ -153,6 +156,17 @@ def _check_size(y: Floats) -> None:
     if large.size:
         row = int(large[0])
         raise InputError("yi", found=float(y[row]), expected=f"an effect below {LARGEST_EFFECT:g}", row=row)
+
+
+def _check_ratio(variances: Floats, largest: float) -> None:
+    """Refuse an effect so much more precise than the others that double precision cannot weigh them together."""
+    low, middle = float(variances.min()), float(np.median(variances))
+    if middle / largest > low:
+        raise InputError(
+            "vi_or_V", found=f"{low:g} (the median is {middle:g})", row=int(np.argmin(variances)),
+            expected=f"a variance at most {largest:g} times smaller than the median",
+            fix="Check the unit of this row, or leave it out.",
+        )  # fmt: skip
 
 
 def _moderator_test(

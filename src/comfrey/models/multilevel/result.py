@@ -16,7 +16,7 @@ from comfrey.models.multilevel._intervals import ProfileInterval, profile_interv
 from comfrey.models.multilevel._methods import Diagnosable
 from comfrey.models.multilevel._reading import codes_of, column
 from comfrey.models.multilevel._terms import StructuredTerm
-from comfrey.models.multilevel.robust import RobustFit, robust_fit
+from comfrey.models.multilevel.robust import RobustFit, WaldTest, model_wald, robust_fit
 from comfrey.results import Result
 
 if TYPE_CHECKING:
@@ -214,6 +214,18 @@ class MultilevelFit(Result, Diagnosable):
         w = state.problem.cells(state.found.x)
         return robust_fit(state.problem, w, state.design.names, beta, kind, codes, self.level)
 
+    def wald(self, contrast: Any, null: Any = 0.0) -> WaldTest:
+        """Test contrasts of the coefficients with the covariance of the model: F, or chi-squared / q for test z.
+
+        Parameters
+        ----------
+        contrast, null : as in :meth:`RobustFit.wald`
+            Weights (q, p), or names of terms, such as all levels of a moderator; and the values tested.
+        """
+        table = self.coefficients
+        beta, df = table["estimate"].to_numpy(dtype=float), float(table["df"].min())
+        return model_wald(beta, self.covariance, df, contrast, null, list(table["term"]))
+
     def profile_interval(
         self, parameter: str = "sigma2", index: int | str = 0, level: float | None = None
     ) -> ProfileInterval:
@@ -259,10 +271,15 @@ class MultilevelFit(Result, Diagnosable):
         return profile_interval(self._state.problem, self._state.found, where, level, name)
 
     def blups(self, level: float | None = None) -> pd.DataFrame:
-        """Predicted random effects: term group level estimate se pi_low pi_high."""
+        """Predicted random effects: term group level estimate se pi_low pi_high.
+
+        The intervals use the distribution of the fit's tests: normal, or t with the fewest degrees of freedom that a
+        coefficient has.
+        """
         level = check_level(self.level if level is None else level)
         problem = self._state.problem
-        return predicted_effects(problem, problem.cells(self._state.found.x), level)
+        df = float(self.coefficients["df"].min())
+        return predicted_effects(problem, problem.cells(self._state.found.x), level, df)
 
     def predict(self, new_data: Any = None, level: float | None = None) -> pd.DataFrame:
         """Mean effects with confidence and prediction intervals.

@@ -151,6 +151,20 @@ class RobustFit(Result):
         return _wald(wald * rest / (eta * q), q, rest, self.kind, "approximate Hotelling (AHT)")
 
 
+def model_wald(beta: Floats, covariance: Floats, df: float, contrast: Any, null: Any, terms: list[str]) -> WaldTest:
+    """Test contrasts with the covariance of the model itself: F, or chi-squared / q where df is infinite."""
+    matrix = _contrast(contrast, terms)
+    q = matrix.shape[0]
+    gap = matrix @ beta - np.broadcast_to(np.asarray(null, dtype=float), (q,))
+    middle = matrix @ covariance @ matrix.T
+    size = np.sqrt(np.diag(middle))  # scaled, so that moderators of any unit can be inverted
+    wald = float(gap / size @ np.linalg.solve(middle / np.outer(size, size), gap / size))
+    normal = np.isinf(df)
+    p_value = float(stats.chi2.sf(wald, q) if normal else stats.f.sf(wald / q, q, df))
+    method = "chi-squared divided by its degrees of freedom" if normal else "F"
+    return WaldTest(wald / q, q, df, p_value, "model-based", method)
+
+
 def _wald(statistic: float, q: int, rest: float, kind: str, method: str) -> WaldTest:
     return WaldTest(statistic, q, rest, float(stats.f.sf(statistic, q, rest)), kind, method)
 

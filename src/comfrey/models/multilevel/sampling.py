@@ -137,7 +137,8 @@ def sampling_covariance(
     cluster : array (k,) or column name
         Effects of different clusters are independent.
     rho : float, or square DataFrame of correlations
-        One correlation for every pair, or correlations between outcomes (index and columns name the outcomes).
+        One correlation for every pair, or correlations between outcomes (index and columns name the outcomes). With
+        `time` it may be 1: then the errors of a cluster differ by their time alone.
     outcome : array (k,) or column name, optional
         Outcome of each effect; needed when `rho` is a table.
     subgroup : array (k,) or column name, optional
@@ -175,7 +176,7 @@ def sampling_covariance(
     keys = [codes_of(column(cluster, "cluster", data), "cluster", k)[0]]
     if subgroup is not None:
         keys.append(codes_of(column(subgroup, "subgroup", data), "subgroup", k)[0])
-    table, kinds = _correlations(rho, outcome, data, k)
+    table, kinds = _correlations(rho, outcome, data, k, one=time is not None)
     times = None
     if (time is None) != (phi is None):
         raise InputError("phi", found=phi, expected="a number whenever `time` is given, and none without it")
@@ -228,13 +229,13 @@ def _variances(values: Floats, name: str = "vi") -> Floats:
     return values
 
 
-def _correlations(rho: Any, outcome: Any, data: Any, k: int) -> tuple[Floats, Ints]:
-    """Table of correlations (s, s), and each row's place in it (k,)."""
+def _correlations(rho: Any, outcome: Any, data: Any, k: int, *, one: bool) -> tuple[Floats, Ints]:
+    """Table of correlations (s, s), and each row's place in it (k,); `one` allows 1, where only time parts errors."""
     if outcome is None or np.ndim(rho) == 0:
         if np.ndim(rho) != 0:
             raise InputError("outcome", found=None, expected="the outcome of each effect, since `rho` is a table")
         value = float(rho) if isinstance(rho, (int, float, np.number)) else math.nan
-        if not -1 < value < 1:
+        if not (-1 < value < 1 or (one and value == 1)):
             raise InputError("rho", found=repr(rho), expected="a correlation between -1 and 1")
         return np.array([[value]]), np.zeros(k, dtype=np.intp)
     labels = column(outcome, "outcome", data)
