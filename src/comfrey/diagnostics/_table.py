@@ -13,7 +13,22 @@ if TYPE_CHECKING:
     from comfrey.effects.measure import Array
     from comfrey.models._view import FitView
 
-__all__ = ["check_size", "notes_of", "of_one_coefficient"]
+__all__ = ["check_size", "how", "notes_of", "of_one_coefficient"]
+
+_COMMON = {"Mantel-Haenszel", "Peto"}
+
+
+def how(method: str) -> str:
+    """Say the method in words.
+
+    Examples
+    --------
+    >>> how("REML"), how("Peto"), how("conditional-exact")
+    ('tau2 by REML', 'common effect by Peto', 'one-stage model (conditional-exact)')
+    """
+    if method in _COMMON:
+        return f"common effect by {method}"
+    return f"one-stage model ({method})" if method.islower() else f"tau2 by {method}"
 
 
 def check_size(fit: FitView, what: str, least: int = 1) -> None:

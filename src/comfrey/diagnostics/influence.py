@@ -119,7 +119,9 @@ def influence(fit: AnyFit) -> Influence:
     - DFBETAS: ``(b_j - b_j(i)) / sqrt([(X' M_(i)^-1 X)^-1]_jj)``, with all studies in X and tau2_(i) in M_(i).
 
     A study is called influential if ``|DFFITS| > 3 sqrt(p/(k-p))``, Cook's distance lies above the median of
-    chi-squared (p), ``h_i > 3 p/k``, or any ``|DFBETAS| > 1``. Covariances have the factor of the fit's test.
+    chi-squared (p), ``h_i > 3 p/k``, or any ``|DFBETAS| > 1``. ``Var(b)`` has the factor of the fit's test, and nothing
+    else has: R's metafor, asked for ``test="knha"``, multiplies the variance under rstudent, DFFITS and DFBETAS as a
+    whole by the factor, so that these three differ from ours there (with ``test="z"`` they agree).
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from comfrey.diagnostics._refit import refitter
-from comfrey.diagnostics._table import check_size
+from comfrey.diagnostics._table import check_size, how
 from comfrey.errors import InputError
 from comfrey.models._view import view_of
 from comfrey.results import Result
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
-__all__ = ["Subsets", "subsets"]
+__all__ = ["Subsets", "bounded", "masks_of", "subsets"]
 
 _BLOCK = 500_000  # numbers in one block of masks
 
@@ -104,7 +104,7 @@ class Subsets(Result):
         """How many subsets, and whether they are all."""
         which = "all" if self.complete else "a sample of"
         first = f"{len(self)} subsets ({which} the non-empty subsets of {len(self.labels)} studies)"
-        return (first, f"tau2 by {self.method}", *(f"note: {text}" for text in self.notes))
+        return (first, how(self.method), *(f"note: {text}" for text in self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the subsets themselves by their summary."""
@@ -154,12 +154,9 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
     >>> len(found), round(float(found.estimate.max()), 2), int(found.contains(0).sum())
     (15, 0.9, 8)
     """
-    if isinstance(maximum, bool) or not isinstance(maximum, (int, np.integer)) or maximum < 1:
-        raise InputError("maximum", found=maximum, expected="a whole number above zero")
     view = view_of(fit)
+    count, complete = bounded(view.k, maximum)
     check_size(view, "the display of subsets", 1)
-    complete = view.k < 63 and 2**view.k - 1 <= maximum
-    count = 2**view.k - 1 if complete else int(maximum)
     one = refitter(view)
     p = view.p
     estimate = np.empty((count, p))
@@ -167,8 +164,7 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
     sizes = np.empty(count, dtype=np.int32)
     members = np.empty((count, (view.k + 7) // 8), dtype=np.uint8)
     start, unproved = 0, 0
-    for packed in _all(view.k, count) if complete else _sample(view.k, count, seed):
-        masks = np.unpackbits(packed, axis=1, bitorder="little", count=view.k).astype(float)
+    for packed, masks in masks_of(view.k, count, None if complete else seed):
         found = one(masks)
         part = slice(start, start + packed.shape[0])
         estimate[part], members[part], sizes[part] = found.beta, packed, found.k
@@ -198,6 +194,31 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
         notes=tuple(notes),
         _members=members,
     )
+
+
+def bounded(k: int, maximum: int) -> tuple[int, bool]:
+    """How many subsets are taken, and whether these are all.
+
+    Raises
+    ------
+    InputError
+        If `maximum` is no whole number above zero.
+
+    Examples
+    --------
+    >>> bounded(4, 100), bounded(70, 100)
+    ((15, True), (100, False))
+    """
+    if isinstance(maximum, bool) or not isinstance(maximum, (int, np.integer)) or maximum < 1:
+        raise InputError("maximum", found=maximum, expected="a whole number above zero")
+    complete = k < 63 and 2**k - 1 <= maximum
+    return (2**k - 1 if complete else int(maximum)), complete
+
+
+def masks_of(k: int, count: int, seed: int | None) -> Iterator[tuple[Bytes, Array]]:
+    """Stream subsets in blocks, packed in bits and as masks of shape (m, k): all, or with a seed a random sample."""
+    for packed in _all(k, count) if seed is None else _sample(k, count, seed):
+        yield packed, np.unpackbits(packed, axis=1, bitorder="little", count=k).astype(float)
 
 
 def _all(k: int, count: int) -> Iterator[Bytes]:
