@@ -194,6 +194,9 @@ def _diagnose(fit: FitView, found: Refits, scale: float) -> Influence:
         flags = np.abs(dffits) > 3.0 * math.sqrt(p / (k - p))
         flags |= special.gammainc(p / 2.0, np.maximum(cook, 0.0) / 2.0) > 0.5
         flags |= (hat > 3.0 * p / k) | (np.abs(dfbetas) > 1.0).any(axis=1)
+    perfect = int((usable & np.isnan(shift)).sum())
+    if perfect:
+        notes.append(f"the shift has no unit where the rest fits perfectly: {perfect} of the refits have no error")
     return Influence(
         labels=fit.labels,
         terms=fit.terms,

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from comfrey.diagnostics._refit import all_but_one, refit, tests_of
-from comfrey.diagnostics._table import check_size, how, notes_of, of_one_coefficient
+from comfrey.diagnostics._table import check_size, how, notes_of, of_one_coefficient, why_no_test
 from comfrey.errors import InputError
 from comfrey.models._view import view_of
 from comfrey.results import Result
@@ -153,7 +153,9 @@ def leave_one_out(fit: AnyFit) -> LeaveOneOut:
     view = view_of(fit)
     check_size(view, "leave-one-out")
     found = refit(view, all_but_one(view.k))
-    return LeaveOneOut(**_columns(view, found, view.labels), notes=notes_of(found, view.labels))
+    table = _columns(view, found, view.labels)
+    notes = notes_of(found, view.labels) + why_no_test(table["estimate"], table["se"], table["q_p"])
+    return LeaveOneOut(**table, notes=notes)
 
 
 def _columns(fit: FitView, found: Refits, labels: tuple[str, ...]) -> dict[str, Any]:
@@ -221,7 +223,9 @@ def cumulative(fit: AnyFit, order: object = None) -> Cumulative:
     )
     if p == 1:
         notes = ("one study alone: its own normal interval, and tau2 is held at zero", *notes)
-    return Cumulative(**_columns(view, found, labels), notes=notes, order=sequence)
+    table = _columns(view, found, labels)
+    notes += why_no_test(table["estimate"], table["se"], table["q_p"])
+    return Cumulative(**table, notes=notes, order=sequence)
 
 
 def sequence_of(k: int, rows: Rows, yi: Array, vi: Array, order: object) -> Rows:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from comfrey.diagnostics._refit import all_but_one
+from comfrey.diagnostics._table import why_no_test
 from comfrey.diagnostics.leave_one_out import Cumulative, LeaveOneOut, sequence_of
 from comfrey.diagnostics.subsets import Subsets, bounded, masks_of
 from comfrey.errors import NotEstimableError
@@ -67,7 +68,8 @@ def leave_one_stratum_out(fit: Stratified) -> LeaveOneOut:
         f"{fit.labels[row]}: without it there is no estimate (a group has no events)"
         for row in np.flatnonzero(np.isnan(found.estimate)).tolist()
     )
-    return LeaveOneOut(**_columns(fit, found, fit.labels), notes=notes)
+    table = _columns(fit, found, fit.labels)
+    return LeaveOneOut(**table, notes=notes + why_no_test(table["estimate"], table["se"], table["q_p"]))
 
 
 def cumulative_strata(fit: Stratified, order: object = None) -> Cumulative:
@@ -96,7 +98,9 @@ def cumulative_strata(fit: Stratified, order: object = None) -> Cumulative:
         f"{labels[row]}: the studies so far give no estimate (a group has no events)"
         for row in np.flatnonzero(np.isnan(found.estimate)).tolist()
     )
-    return Cumulative(**_columns(fit, found, labels), notes=notes, order=sequence)
+    table = _columns(fit, found, labels)
+    notes += why_no_test(table["estimate"], table["se"], table["q_p"])
+    return Cumulative(**table, notes=notes, order=sequence)
 
 
 def subsets_of_strata(fit: Stratified, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:

@@ -175,7 +175,8 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
     notes = []
     missing = int(np.isnan(columns[0]).sum())
     if missing:
-        notes.append(f"{missing} subsets cannot carry the model: too few studies, or moderators that do not vary")
+        why = "too few studies, or moderators that do not vary (or hardly, beside all)"
+        notes.append(f"{missing} subsets cannot carry the model: {why}")
     if unproved:
         notes.append(f"for {unproved} subsets it is not proved that tau2 is at the global maximum")
     return Subsets(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from comfrey.diagnostics._table import why_no_test
 from comfrey.diagnostics.leave_one_out import LeaveOneOut
 from comfrey.errors import ConvergenceError, NotEstimableError
 from comfrey.models.counts.model import fit_counts
@@ -68,6 +69,7 @@ def leave_one_out(fit: CountModel) -> LeaveOneOut:
         if math.isnan(one.tau2) and request.model != "beta-binomial":
             notes.append(f"{labels[i]}: the other studies do not tell tau2")
     none = np.full(fit.k, math.nan)
+    notes += why_no_test(table[:, 0], table[:, 1], table[:, -1])
     return LeaveOneOut(
         labels=labels,
         terms=("Intercept",),
