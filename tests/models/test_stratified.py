@@ -135,3 +135,8 @@ def test_heterogeneity_leaves_out_studies_without_events_as_metafor_does():
     rates = {"events_1": [0, 3, 5, 4], "time_1": [20, 20, 30, 9], "events_2": [0, 6, 4, 2], "time_2": [25, 20, 33, 8]}
     for measure, q in {"IRR": 1.626762, "IRD": 1.691686}.items():
         assert cf.mantel_haenszel(measure, **rates).q == pytest.approx(q, abs=5e-7)
+
+
+def test_nothing_but_events_leaves_no_variance():
+    with pytest.raises(cf.NotEstimableError, match="no variance"):
+        cf.mantel_haenszel("RR", events_1=[10, 8], total_1=[10, 8], events_2=[9, 12], total_2=[9, 12])

@@ -207,8 +207,11 @@ def _estimate(measure: str, cells: list[Array]) -> tuple[float, float, Array]:
     """Estimate, variance, and the terms whose sums they come from."""
     estimator = ESTIMATORS[measure]
     terms = estimator.terms(cells)
-    estimate, variance = (float(value[0]) for value in estimator.solve(terms.sum(axis=0, keepdims=True)))
+    sums = terms.sum(axis=0, keepdims=True)
+    estimate, variance = (float(value[0]) for value in estimator.solve(sums))
     if not math.isfinite(estimate):
+        if measure == "RR" and (sums[0, :2] > 0).all():
+            raise NotEstimableError("every person of every study has the event: the pooled effect has no variance")
         raise NotEstimableError(
             _WHY_NOT.get(measure, "a group has no events (or nothing but events) in any study: there is no ratio")
         )
