@@ -273,3 +273,29 @@ def test_any_data_agree_with_single_fits(studies, method):
         one = cf.pool(np.delete(yi, i), np.delete(vi, i), method=method, test="z")
         assert found.tau2[i] == pytest.approx(one.tau2, rel=1e-6, abs=1e-8)
         assert found.estimate[i] == pytest.approx(one.estimate, rel=1e-6, abs=1e-7)
+
+
+def test_subsets_hold_where_variances_lie_a_million_million_apart():
+    # plain sums of squared weights gave the pair of the first and the last a maximum above zero that it does not have
+    yi = np.array([0.0, 48.766805, -15.646378, 1.0, 2.5, -1.0, -8.1e-10, 1.0])
+    vi = np.array([1.18e-7, 8217.57, 1.0, 0.55162559, 22702.725, 0.01, 1.0157859e-4, 1.0])
+    found = cf.pool(yi, vi, test="z").subsets()
+    for row in range(len(found)):
+        keep = np.array([found.contains(j)[row] for j in range(8)])
+        if keep.sum() > 1:
+            one = cf.pool(yi[keep], vi[keep], test="z")
+            # searches end within 1e-8 of each other, where the score is the difference of numbers a million times it
+            assert found.tau2[row] == pytest.approx(one.tau2, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["REML", "DL", "PM", "EE"])
+def test_a_study_far_away_in_a_moderator_can_be_left_out(method):
+    # without it the others vary by a millionth of what the moderator varies in all: a poor basis to share
+    x = np.array([0.0, 1.0, 2.0, 0.5, 1.5, 3.0, 1e9])
+    yi, vi = YI[:7], VI[:7]
+    found = cf.pool(yi, vi, moderators="x", data={"x": x}, method=method).leave_one_out()
+    one = cf.pool(yi[:6], vi[:6], moderators="x", data={"x": x[:6]}, method=method)
+    np.testing.assert_allclose(found.estimate[6], one.beta, rtol=1e-6)  # found alone, from six digits of a billion
+    np.testing.assert_allclose(found.se[6], one.se, rtol=1e-6)
+    assert found.tau2[6] == pytest.approx(one.tau2, rel=1e-6, abs=1e-12)
+    assert found.notes == ()

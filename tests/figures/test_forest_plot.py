@@ -239,7 +239,7 @@ def test_mantel_haenszel_peto_multilevel_and_count_models_are_drawn(trials, size
     for model in (cf.mantel_haenszel("RR", **columns), cf.peto(**columns)):
         seen = drawing(forest_plot(model))
         assert_allclose(corners(seen.all("_diamond")[0]), np.exp([model.ci_low, model.estimate, model.ci_high]))
-        assert not any(text.endswith("%") and text[0].isdigit() for text in seen.texts())  # no weights to show
+        assert f"{model.weights[0]:.1f}%" in seen.texts()
     seen = drawing(forest_plot(schools))
     assert_allclose(corners(seen.all("_diamond")[0]), [schools.ci_low, schools.estimate, schools.ci_high])
     assert squares(seen)[0].size == schools.k

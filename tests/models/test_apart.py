@@ -36,7 +36,7 @@ def test_the_moments_are_those_of_the_plain_sums_where_these_keep_their_digits()
     for k, p in [(4, 1), (6, 2), (9, 3), (12, 4)]:
         basis, y, v = np.linalg.qr(rng.normal(size=(k, p)))[0], rng.normal(size=k), rng.uniform(0.1, 1, k)
         tau2 = np.array([0.0, 0.2, 3.0])
-        plain = moments(Observed(y, v, basis), tau2)
+        plain = np.transpose(moments(Observed(y, v, basis), tau2.tolist()))
         for one, two in zip(plain, moments_apart(y, v, basis, tau2), strict=True):
             np.testing.assert_allclose(two, one, rtol=1e-10)
         for one, two in zip(moments_at(Observed(y, v, basis, wide=True), 0.2), plain, strict=True):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from comfrey.diagnostics.blups import StudyPredictions
     from comfrey.diagnostics.influence import Influence
     from comfrey.diagnostics.leave_one_out import Cumulative, LeaveOneOut
     from comfrey.diagnostics.subsets import Subsets
     from comfrey.models._view import AnyFit
+    from comfrey.models.stratified import Stratified
 
-__all__ = ["Diagnosable"]
+__all__ = ["Diagnosable", "DiagnosableStrata"]
 
 
 class Diagnosable:
@@ -51,3 +54,37 @@ class Diagnosable:
         from comfrey.diagnostics.blups import blups
 
         return blups(self._self())
+
+
+class DiagnosableStrata:
+    """Mixin of Mantel-Haenszel and Peto estimates."""
+
+    __slots__ = ()
+
+    def _self(self) -> Stratified:
+        return cast("Stratified", self)
+
+    def leave_one_out(self) -> LeaveOneOut:
+        """Pool without each study; see :func:`comfrey.diagnostics.strata.leave_one_stratum_out`."""
+        from comfrey.diagnostics.strata import leave_one_stratum_out
+
+        return leave_one_stratum_out(self._self())
+
+    def cumulative(self, order: object = None) -> Cumulative:
+        """Pool more and more studies; see :func:`comfrey.diagnostics.strata.cumulative_strata`."""
+        from comfrey.diagnostics.strata import cumulative_strata
+
+        return cumulative_strata(self._self(), order)
+
+    def subsets(self, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
+        """Pool every subset of the studies, or a sample; see :func:`comfrey.diagnostics.strata.subsets_of_strata`."""
+        from comfrey.diagnostics.strata import subsets_of_strata
+
+        return subsets_of_strata(self._self(), maximum, seed)
+
+    @property
+    def baujat(self) -> pd.DataFrame:
+        """Coordinates of Baujat's plot; see :func:`comfrey.diagnostics.strata.baujat_of_strata`."""
+        from comfrey.diagnostics.strata import baujat_of_strata
+
+        return baujat_of_strata(self._self())

@@ -138,7 +138,9 @@ def scan_of_subsets(data: Observed, masks: Array, grid: Array) -> Moments[Array]
     which costs digits only where the estimates lie thousands of standard errors apart; then differences come first.
     """
     m, g = masks.shape[0], grid.size
-    if data.basis is not None or is_rough(data, _ROUGH_SCAN):
+    # squared weights cost as many digits again as the variances lie apart
+    apart = float(data.v.max() / data.v.min())
+    if data.basis is not None or is_rough(data, _ROUGH_SCAN / apart):
         found = [moments_of_subsets(data, masks, np.full(m, tau2)) for tau2 in grid]
         return Moments(*(np.column_stack(items) for items in zip(*found, strict=True)))
     y = data.y - np.median(data.y)

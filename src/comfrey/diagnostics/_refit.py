@@ -10,6 +10,8 @@ from scipy import special
 
 from comfrey.diagnostics._moments import gram, heterogeneity_of_subsets, invert, is_rough
 from comfrey.diagnostics._search import tau2_of_subsets
+from comfrey.errors import ConvergenceError, InputError
+from comfrey.models._fit import fit_model
 from comfrey.models._observed import scale_of
 from comfrey.models._profile import Observed
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Refits", "all_but_one", "blocks", "refit", "refitter", "tests_of"]
 
 _BLOCK = 2_000_000
+# Least eigenvalue of a subset's part in the basis of all studies: below it fewer than eight digits are left.
+_POOR = 1e-8
+_SINGULAR = 1e-13  # the same of the weighted basis, against its largest
+_RANK = 1e-10  # least singular value of moderators scaled to one: below it they do not vary
 
 
 class Refits(NamedTuple):
@@ -69,8 +75,54 @@ def refit(fit: FitView, masks: Iterator[Array]) -> Refits:
     masks : iterator over arrays of shape (m, k)
     """
     one = refitter(fit)
-    parts = [one(block) for block in masks]
+    parts = [_with_rough(fit, block, one(block)) for block in masks]
     return parts[0] if len(parts) == 1 else Refits(*(np.concatenate(items) for items in zip(*parts, strict=True)))
+
+
+def _with_rough(fit: FitView, masks: Array, found: Refits) -> Refits:
+    """Fit alone what could not be fitted beside the others: subsets whose moderators vary little next to those of all.
+
+    The basis that all subsets share is that of all studies. Without a study far away from the others it is a poor one.
+    """
+    for row in np.flatnonzero(np.isnan(found.tau2) & (found.df >= 0)).tolist():
+        keep = masks[row] > 0
+        X = fit.X[keep]
+        size = np.abs(X).max(axis=0)
+        if not (size > 0).all() or np.linalg.svd(X / size, compute_uv=False)[-1] < _RANK:
+            continue
+        alone = _alone(fit, keep, X)
+        if alone is not None:
+            for name, value in alone._asdict().items():
+                getattr(found, name)[row] = value
+    return found
+
+
+class _Alone(NamedTuple):
+    beta: Array
+    covariance: Array
+    tau2: float
+    i2: float
+    h2: float
+    q: float
+    inner: Array
+    proved: bool
+
+
+def _alone(fit: FitView, keep: np.ndarray[Any, np.dtype[np.bool_]], X: Array) -> _Alone | None:
+    yi, vi = fit.yi[keep], fit.vi[keep]
+    try:
+        one = fit_model(yi, vi, X, fit.method, fit.test, fit.known_tau2) if X.shape[0] > X.shape[1] else None
+    except (InputError, ConvergenceError, np.linalg.LinAlgError):
+        return None
+    tau2 = 0.0 if one is None else one.tau2
+    root = 1.0 / np.sqrt(vi + tau2)
+    q, triangle = np.linalg.qr(X * root[:, None])
+    back = np.linalg.inv(triangle)
+    inner = back @ back.T
+    if one is None:
+        return _Alone(back @ (q.T @ (root * yi)), inner, 0.0, 0.0, 1.0, 0.0, inner, True)
+    proved = one.certificate.global_maximum or fit.method not in {"ML", "REML"}
+    return _Alone(one.beta, one.covariance, tau2, one.i2, one.h2, one.q, inner, proved)
 
 
 def refitter(fit: FitView) -> Callable[[Array], Refits]:
@@ -94,8 +146,9 @@ def _one_block(
     df = k - p
     fits = df >= 0
     if data.basis is not None:
-        smallest = np.linalg.eigvalsh(gram(data.basis, masks))[:, 0]
-        fits &= smallest > 1e-12
+        fits &= np.linalg.eigvalsh(gram(data.basis, masks))[:, 0] > _POOR
+        ends = np.linalg.eigvalsh(gram(data.basis, masks / data.v))[:, [0, -1]]
+        fits &= ends[:, 0] > _SINGULAR * ends[:, 1]
     free = fits & (df > 0)
     beta, inner = np.full((count, p), math.nan), np.full((count, p, p), math.nan)
     tau2, q = np.where(fits, 0.0, math.nan), np.where(fits, 0.0, math.nan)

@@ -192,6 +192,8 @@ def _climb(
         low[active] = np.where(score > 0, now, low[active])
         high[active] = np.where(score > 0, high[active], now)
         b, b2 = (m.trace, m.trace2) if restricted else (m.sum_w, m.sum_w2)
+        # by Cauchy and Schwarz; rounding can leave less where variances lie far apart, and a step would seem small
+        b2 = np.maximum(b2, b * b / data.k)
         rise = 2.0 * b * m.yppp - b2 * m.ypp
         with np.errstate(invalid="ignore", divide="ignore"):
             move = np.where(rise > 0, score * m.ypp / rise, np.inf)
@@ -199,6 +201,7 @@ def _climb(
         new = now + move
         inside = (low[active] < new) & (new < high[active])
         done = near | (high[active] - low[active] <= 1e-14 * high[active]) | (score == 0)
+        new = np.where(near, np.clip(new, low[active], high[active]), new)
         new = np.where(inside | near, new, np.where(done, now, 0.5 * (low[active] + high[active])))
         tau2[active] = new
         active = active[~done]

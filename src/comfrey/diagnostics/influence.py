@@ -119,7 +119,9 @@ def influence(fit: AnyFit) -> Influence:
     - DFBETAS: ``(b_j - b_j(i)) / sqrt([(X' M_(i)^-1 X)^-1]_jj)``, with all studies in X and tau2_(i) in M_(i).
 
     A study is called influential if ``|DFFITS| > 3 sqrt(p/(k-p))``, Cook's distance lies above the median of
-    chi-squared (p), ``h_i > 3 p/k``, or any ``|DFBETAS| > 1``. Covariances have the factor of the fit's test.
+    chi-squared (p), ``h_i > 3 p/k``, or any ``|DFBETAS| > 1``. ``Var(b)`` has the factor of the fit's test, and nothing
+    else has: R's metafor, asked for ``test="knha"``, multiplies the variance under rstudent, DFFITS and DFBETAS as a
+    whole by the factor, so that these three differ from ours there (with ``test="z"`` they agree).
 
     Parameters
     ----------
@@ -192,6 +194,9 @@ def _diagnose(fit: FitView, found: Refits, scale: float) -> Influence:
         flags = np.abs(dffits) > 3.0 * math.sqrt(p / (k - p))
         flags |= special.gammainc(p / 2.0, np.maximum(cook, 0.0) / 2.0) > 0.5
         flags |= (hat > 3.0 * p / k) | (np.abs(dfbetas) > 1.0).any(axis=1)
+    perfect = int((usable & np.isnan(shift)).sum())
+    if perfect:
+        notes.append(f"the shift has no unit where the rest fits perfectly: {perfect} of the refits have no error")
     return Influence(
         labels=fit.labels,
         terms=fit.terms,

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from comfrey.diagnostics._refit import all_but_one, refit, tests_of
-from comfrey.diagnostics._table import check_size, notes_of, of_one_coefficient
+from comfrey.diagnostics._table import check_size, how, notes_of, of_one_coefficient, why_no_test
 from comfrey.errors import InputError
 from comfrey.models._view import view_of
 from comfrey.results import Result
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from comfrey.effects.measure import Array
     from comfrey.models._view import AnyFit, FitView
 
-__all__ = ["Cumulative", "LeaveOneOut", "Order", "cumulative", "leave_one_out"]
+    Rows = np.ndarray[Any, np.dtype[np.intp]]
+
+__all__ = ["Cumulative", "LeaveOneOut", "Order", "cumulative", "leave_one_out", "sequence_of"]
 
 Order = Literal["precision", "estimate"]
 
@@ -95,7 +97,7 @@ class _Series(Result):
     @property
     def headline(self) -> tuple[str, ...]:
         """What was refitted, by which method and test."""
-        line = f"tau2 by {self.method}; test {self.test}; {self.level:.0%} intervals"
+        line = f"{how(self.method)}; test {self.test}; {self.level:.0%} intervals"
         return (self._what, line, *(f"note: {text}" for text in self.notes))
 
 
@@ -151,7 +153,9 @@ def leave_one_out(fit: AnyFit) -> LeaveOneOut:
     view = view_of(fit)
     check_size(view, "leave-one-out")
     found = refit(view, all_but_one(view.k))
-    return LeaveOneOut(**_columns(view, found, view.labels), notes=notes_of(found, view.labels))
+    table = _columns(view, found, view.labels)
+    notes = notes_of(found, view.labels) + why_no_test(table["estimate"], table["se"], table["q_p"])
+    return LeaveOneOut(**table, notes=notes)
 
 
 def _columns(fit: FitView, found: Refits, labels: tuple[str, ...]) -> dict[str, Any]:
@@ -200,7 +204,7 @@ def cumulative(fit: AnyFit, order: object = None) -> Cumulative:
     (('row 1', 'row 2', 'row 0'), array([0.5  , 0.375, 0.287]))
     """
     view = view_of(fit)
-    sequence = _sequence(view, order)
+    sequence = sequence_of(view.k, view.rows, view.yi, view.vi, order)
     k, p = view.k, view.p
 
     def masks() -> Iterator[Array]:
@@ -219,23 +223,32 @@ def cumulative(fit: AnyFit, order: object = None) -> Cumulative:
     )
     if p == 1:
         notes = ("one study alone: its own normal interval, and tau2 is held at zero", *notes)
-    return Cumulative(**_columns(view, found, labels), notes=notes, order=sequence)
+    table = _columns(view, found, labels)
+    notes += why_no_test(table["estimate"], table["se"], table["q_p"])
+    return Cumulative(**table, notes=notes, order=sequence)
 
 
-def _sequence(fit: FitView, order: object) -> np.ndarray[Any, np.dtype[np.intp]]:
+def sequence_of(k: int, rows: Rows, yi: Array, vi: Array, order: object) -> Rows:
+    """Places of k studies in the order asked for; `rows` are their places in what was pooled.
+
+    Examples
+    --------
+    >>> sequence_of(2, np.array([0, 2]), np.array([0.4, 0.1]), np.array([0.1, 0.2]), [2003, 1999, 2001])
+    array([1, 0])
+    """
     if order is None:
-        return np.arange(fit.k)
+        return np.arange(k)
     if isinstance(order, str):
         if order not in {"precision", "estimate"}:
             raise InputError("order", found=repr(order), expected="values to sort by, 'precision' or 'estimate'")
-        return np.argsort(fit.vi if order == "precision" else fit.yi, kind="stable")
+        return np.argsort(vi if order == "precision" else yi, kind="stable")
     values = np.asarray(order)
     if values.ndim != 1:
         raise InputError("order", found=f"{values.ndim} dimensions", expected="one value a study")
-    if values.size != fit.k:
-        if values.size <= int(fit.rows.max()):
-            raise InputError("order", found=f"{values.size} values", expected=f"{fit.k}, one a study")
-        values = values[fit.rows]
+    if values.size != k:
+        if values.size <= int(rows.max()):
+            raise InputError("order", found=f"{values.size} values", expected=f"{k}, one a study")
+        values = values[rows]
     import pandas as pd
 
     gaps = np.flatnonzero(pd.isna(values))

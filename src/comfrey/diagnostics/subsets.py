@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from comfrey.diagnostics._refit import refitter
-from comfrey.diagnostics._table import check_size
+from comfrey.diagnostics._table import check_size, how
 from comfrey.errors import InputError
 from comfrey.models._view import view_of
 from comfrey.results import Result
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
-__all__ = ["Subsets", "all_masks", "check_maximum", "place_of", "quantiles_of", "sampled_masks", "subsets"]
+__all__ = ["Subsets", "bounded", "masks_of", "place_of", "quantiles_of", "subsets"]
 
 _BLOCK = 500_000  # numbers in one block of masks
 
@@ -94,7 +94,7 @@ class Subsets(Result):
         """How many subsets, and whether they are all."""
         which = "all" if self.complete else "a sample of"
         first = f"{len(self)} subsets ({which} the non-empty subsets of {len(self.labels)} studies)"
-        return (first, f"tau2 by {self.method}", *(f"note: {text}" for text in self.notes))
+        return (first, how(self.method), *(f"note: {text}" for text in self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; the subsets themselves by their summary."""
@@ -144,11 +144,9 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
     >>> len(found), round(float(found.estimate.max()), 2), int(found.contains(0).sum())
     (15, 0.9, 8)
     """
-    check_maximum(maximum)
     view = view_of(fit)
+    count, complete = bounded(view.k, maximum)
     check_size(view, "the display of subsets", 1)
-    complete = view.k < 63 and 2**view.k - 1 <= maximum
-    count = 2**view.k - 1 if complete else int(maximum)
     one = refitter(view)
     p = view.p
     estimate = np.empty((count, p))
@@ -156,8 +154,7 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
     sizes = np.empty(count, dtype=np.int32)
     members = np.empty((count, (view.k + 7) // 8), dtype=np.uint8)
     start, unproved = 0, 0
-    for packed in all_masks(view.k, count) if complete else sampled_masks(view.k, count, seed):
-        masks = np.unpackbits(packed, axis=1, bitorder="little", count=view.k).astype(float)
+    for packed, masks in masks_of(view.k, count, None if complete else seed):
         found = one(masks)
         part = slice(start, start + packed.shape[0])
         estimate[part], members[part], sizes[part] = found.beta, packed, found.k
@@ -168,7 +165,8 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
     notes = []
     missing = int(np.isnan(columns[0]).sum())
     if missing:
-        notes.append(f"{missing} subsets cannot carry the model: too few studies, or moderators that do not vary")
+        why = "too few studies, or moderators that do not vary (or hardly, beside all)"
+        notes.append(f"{missing} subsets cannot carry the model: {why}")
     if unproved:
         notes.append(f"for {unproved} subsets it is not proved that tau2 is at the global maximum")
     return Subsets(
@@ -187,12 +185,6 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
         notes=tuple(notes),
         _members=members,
     )
-
-
-def check_maximum(maximum: object) -> None:
-    """Refuse a number of subsets that is no whole number above zero."""
-    if isinstance(maximum, bool) or not isinstance(maximum, (int, np.integer)) or maximum < 1:
-        raise InputError("maximum", found=maximum, expected="a whole number above zero")
 
 
 def place_of(unit: int | str, labels: tuple[str, ...], argument: str) -> int:
@@ -215,7 +207,32 @@ def quantiles_of(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame.mean().to_frame("mean").T, quantiles])
 
 
-def all_masks(k: int, count: int) -> Iterator[Bytes]:
+def bounded(k: int, maximum: int) -> tuple[int, bool]:
+    """How many subsets are taken, and whether these are all.
+
+    Raises
+    ------
+    InputError
+        If `maximum` is no whole number above zero.
+
+    Examples
+    --------
+    >>> bounded(4, 100), bounded(70, 100)
+    ((15, True), (100, False))
+    """
+    if isinstance(maximum, bool) or not isinstance(maximum, (int, np.integer)) or maximum < 1:
+        raise InputError("maximum", found=maximum, expected="a whole number above zero")
+    complete = k < 63 and 2**k - 1 <= maximum
+    return (2**k - 1 if complete else int(maximum)), complete
+
+
+def masks_of(k: int, count: int, seed: int | None) -> Iterator[tuple[Bytes, Array]]:
+    """Stream subsets in blocks, packed in bits and as masks of shape (m, k): all, or with a seed a random sample."""
+    for packed in _all(k, count) if seed is None else _sample(k, count, seed):
+        yield packed, np.unpackbits(packed, axis=1, bitorder="little", count=k).astype(float)
+
+
+def _all(k: int, count: int) -> Iterator[Bytes]:
     """Bits of the numbers from one to 2^k - 1, in blocks, the lowest bit for the first study."""
     step = max(1, _BLOCK // k)
     for start in range(1, count + 1, step):
@@ -223,7 +240,7 @@ def all_masks(k: int, count: int) -> Iterator[Bytes]:
         yield numbers.view(np.uint8).reshape(-1, 8)[:, : (k + 7) // 8]
 
 
-def sampled_masks(k: int, count: int, seed: int) -> Iterator[Bytes]:
+def _sample(k: int, count: int, seed: int) -> Iterator[Bytes]:
     """Draw non-empty subsets, each as likely as any other; the same ones for the same seed."""
     generator = np.random.default_rng(seed)
     step = max(1, _BLOCK // k)

@@ -96,10 +96,13 @@ def same_length(columns: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def labels_of(study: object, data: Any, k: int) -> tuple[str, ...]:
-    """Labels of the studies as text; an empty tuple where none were given."""
+    """Labels of the studies as text, ``row 3`` where one is missing; an empty tuple where none were given."""
     if study is None:
         return ()
-    labels = tuple(str(item) for item in np.asarray(pick("study", study, data)).ravel().tolist())
+    items = np.asarray(pick("study", study, data)).ravel().tolist()
+    # what tables of all kinds have where a label is missing, as text
+    gone = ("", "nan", "None", "<NA>", "NaT")
+    labels = tuple(f"row {row}" if str(item).strip() in gone else str(item) for row, item in enumerate(items))
     if len(labels) != k:
         raise InputError("study", found=f"{len(labels)} labels", expected=f"{k} labels, one a study")
     return labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from comfrey.errors import InputError
-from comfrey.figures.style import COLOURS, FONT, new_figure, register_fonts
+from comfrey.figures.style import COLOURS, FONT, new_figure, register_fonts, remember
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,7 @@ def house_axes(ax: Axes | None, width: float = 5.4, height: float = 4.2, **margi
 def dress(ax: Axes) -> Axes:
     """Give axes the house's lines, colours and letters, whoever made them."""
     register_fonts()
+    remember(ax)
     ax.set_facecolor("none")
     for side, spine in ax.spines.items():
         spine.set_visible(side in {"left", "bottom"})

@@ -164,13 +164,16 @@ def _with(fit: Any, values: dict[str, Any]) -> Shown:
 
 def _stratified(fit: Stratified) -> Shown:
     sizes = fit.sizes
-    rows = np.flatnonzero(sizes.usable & (sizes.vi > 0))
-    labels = _names(sizes.study, np.arange(sizes.k))
-    complete = ~np.any([np.isnan(column) for column in sizes.inputs.values()], axis=0)
-    alone = set(np.flatnonzero(complete).tolist()) - set(rows.tolist())
-    without = tuple(f"row {row} ({labels[row]}): no estimate of its own; its counts are in the model" for row in alone)
+    yi, vi = fit._own
+    some = vi > 0
+    rows, names = fit.rows[some], fit.labels
+    without = tuple(
+        f"row {fit.rows[i]} ({names[i]}): no estimate of its own; its counts are in the model"
+        for i in np.flatnonzero(~some).tolist()
+    )
     values: dict[str, Any] = {
-        "yi": sizes.yi[rows], "vi": sizes.vi[rows], "labels": tuple(labels[row] for row in rows), "rows": rows,
+        "yi": yi[some], "vi": vi[some], "labels": tuple(name for name, shown in zip(names, some, strict=True) if shown),
+        "rows": rows, "weights": fit.weights[some],
         "measure": fit.measure, "n": sizes.n[rows], "level": fit.level, "dropped": (*fit.dropped, *without),
         "method": f"Common effect by {fit.method}; normal test",
         "facts": {"q": fit.q, "q_df": float(fit.q_df), "q_p": fit.q_p, "statistic": fit.statistic, "p": fit.p_value},

@@ -314,6 +314,21 @@ def _cell(value: Any, commas: int = 1000) -> str:
     return minus(f"{number:,.0f}" if abs(number) >= commas else f"{number:.0f}")
 
 
+def _aligned(values: Sequence[float]) -> list[str]:
+    """Write a column of means or standard deviations with one number of decimals: as many as they have, two at most.
+
+    Examples
+    --------
+    >>> _aligned([5.1, 3.0, -12.25]), _aligned([20.0, 3.0])
+    (['5.10', '3.00', '−12.25'], ['20', '3'])
+    """
+    known = [float(value) for value in values if math.isfinite(value)]
+    small = max((abs(value) for value in known), default=0.0)
+    most = 2 if small >= 0.1 else 4
+    needed = max((len(f"{value:.{most}f}".rstrip("0").partition(".")[2]) for value in known), default=0)
+    return ["" if not math.isfinite(value) else minus(f"{value:,.{needed}f}") for value in values]
+
+
 def _of_sizes(sizes: EffectSizes, shown: Shown, arms: tuple[str, str]) -> tuple[tuple[str, ...], list[list[str]]]:
     data = {name: one_per_study(f"columns.{name}", column, shown) for name, column in sizes.inputs.items()}
     if len(arms) != 2:
@@ -333,8 +348,8 @@ def _of_sizes(sizes: EffectSizes, shown: Shown, arms: tuple[str, str]) -> tuple[
                 cells.append([f"{_cell(a)} / {_cell(b)}" for a, b in pairs])
         if f"mean{arm}" in data and f"sd{arm}" in data:
             heads.append(f"{top}mean (SD)")
-            pairs = zip(data[f"mean{arm}"], data[f"sd{arm}"], strict=True)
-            cells.append([f"{_cell(a)} ({_cell(b)})" for a, b in pairs])
+            pairs = zip(_aligned(data[f"mean{arm}"]), _aligned(data[f"sd{arm}"]), strict=True)
+            cells.append([f"{a} ({b})" for a, b in pairs])
         if f"n{arm}" in data:
             heads.append("n")
             cells.append([_cell(value) for value in data[f"n{arm}"]])

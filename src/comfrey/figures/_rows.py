@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.patches import Polygon
 
+from comfrey.figures._text import tick_text
 from comfrey.figures.style import COLOURS
 
 if TYPE_CHECKING:
@@ -119,6 +120,6 @@ def ratio_axis(ax: Axes, ticks: Sequence[float], labels: Sequence[str] | None = 
     """Put these ticks on a logarithmic axis, and no others."""
     from matplotlib.ticker import NullFormatter, NullLocator
 
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks] if labels is None else labels)
+    ax.set_xticks(ticks, [tick_text(tick) for tick in ticks] if labels is None else labels)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())

@@ -10,6 +10,7 @@ import numpy as np
 
 from comfrey.effects.measure import harmonic_mean
 from comfrey.figures._rows import ratio_ticks
+from comfrey.figures._text import tick_text
 from comfrey.findings import words
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def analysis_ticks(reader: Reader, low: float, high: float, most: int = 6) -> tu
         places = [x / factor for x in MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low * factor, high * factor)]
         places = [place for place in places if low <= place <= high]
         unit = "%" if factor > 1 else ""
-        return places, [minus(f"{place * factor:.10g}") + unit for place in places]
+        return places, [tick_text(place * factor) + unit for place in places]
     ends = reader.read([low, high])
     if measure.scale.name == "log" and not reader.percent:
         shown = ratio_ticks(float(ends[0]), float(ends[1]), most)
@@ -125,7 +126,7 @@ def analysis_ticks(reader: Reader, low: float, high: float, most: int = 6) -> tu
         ]
     factor = 100.0 if reader.percent else 1.0
     places = [float(measure.transform(x / factor)) for x in shown]
-    return places, [minus(f"{x:.10g}") + ("%" if reader.percent else "") for x in shown]
+    return places, [tick_text(x) + ("%" if reader.percent else "") for x in shown]
 
 
 def _thin(shown: list[float], measure: Measure, most: int) -> list[float]:

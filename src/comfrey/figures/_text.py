@@ -10,7 +10,7 @@ from matplotlib.textpath import TextToPath
 
 from comfrey.figures.style import FONT, register_fonts
 
-__all__ = ["width_of", "wrap"]
+__all__ = ["tick_text", "width_of", "wrap"]
 
 _POINTS = 72.0
 _WORDS = re.compile(r"\S+ [<>=] \S+|\S+")  # a relation is not broken: P < 0.001
@@ -63,3 +63,18 @@ def _fitting(word: str, width: float, size: float, weight: str) -> int:
     while cut > 1 and width_of(word[:cut], size, weight) > width:
         cut -= 1
     return cut
+
+
+def tick_text(value: float) -> str:
+    """Write a round number without an exponent, with commas from ten thousand on, as the columns beside it have them.
+
+    Examples
+    --------
+    >>> tick_text(0.00001), tick_text(-2000.0), tick_text(1e5), tick_text(1e-40), tick_text(0.30000000000000004)
+    ('0.00001', '−2000', '100,000', '1e−40', '0.3')
+    """
+    size = abs(value)
+    if size >= 1e10 or 0 < size < 1e-7:
+        return f"{value:.6g}".replace("-", "−")
+    text = f"{value:,.10f}" if size >= 1e4 else f"{value:.10f}"
+    return text.rstrip("0").rstrip(".").replace("-", "−")

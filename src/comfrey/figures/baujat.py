@@ -35,14 +35,12 @@ def baujat_table(fit: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
-    found = fit.influence() if hasattr(fit, "influence") and not hasattr(fit, "heterogeneity_share") else fit
-    if not (hasattr(found, "heterogeneity_share") and hasattr(found, "shift")):
-        raise InputError(
-            "fit", found=type(fit).__name__, expected="a pooled, regression or multilevel fit, or its influence()"
-        )
-    return pd.DataFrame(
-        {"study": list(found.labels), "heterogeneity_share": found.heterogeneity_share, "shift": found.shift}
-    )
+    found = fit.influence() if not hasattr(fit, "baujat") and hasattr(fit, "influence") else fit
+    points = getattr(found, "baujat", None)
+    if not isinstance(points, pd.DataFrame):
+        expected = "a pooled, regression or multilevel fit, its influence(), or a Mantel-Haenszel or Peto estimate"
+        raise InputError("fit", found=type(fit).__name__, expected=expected)
+    return points.rename_axis("study").reset_index()
 
 
 def baujat_plot(
@@ -54,7 +52,7 @@ def baujat_plot(
 
     Parameters
     ----------
-    fit : Pooled, MetaRegression, MultilevelFit, or their influence()
+    fit : Pooled, MetaRegression, MultilevelFit, their influence(), or Stratified
         A fit's own influence diagnostics are computed: of single effects for a multilevel fit.
     ax : Axes, optional
     labels : bool or sequence of str

@@ -10,8 +10,8 @@ from comfrey.figures import _rows
 from comfrey.figures._axes import box_inches
 from comfrey.figures._forest_rows import forest_content
 from comfrey.figures._pen import Pen
-from comfrey.figures._scales import minus
 from comfrey.figures._sheet import centres_of, measure, place
+from comfrey.figures._text import tick_text
 from comfrey.figures.layouts import layout_of
 from comfrey.figures.style import house_style
 
@@ -224,7 +224,7 @@ def _ticks(
             x for x in MaxNLocator(min(most, 6), steps=[1, 2, 5, 10]).tick_values(*ends) if ends[0] <= x <= ends[1]
         ]
         unit = "%" if content.reader.percent else ""
-        ax.set_xticks(ticks, [minus(f"{tick:.10g}") + unit for tick in ticks])
+        ax.set_xticks(ticks, [tick_text(tick) + unit for tick in ticks])
     ax.tick_params(axis="x", labelsize=(layout.size - 0.6) * scale, pad=2.5 * scale, length=3 * scale)
 
 

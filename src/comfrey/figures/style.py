@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from matplotlib import font_manager
+from matplotlib.colors import to_hex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FONT", "edges", "house_style", "new_figure", "register_fonts", "to_png", "to_svg"]
+__all__ = ["COLOURS", "FONT", "edges", "house_style", "new_figure", "register_fonts", "remember", "to_png", "to_svg"]
 
 # Ink and muted on paper pass WCAG AA; checked in tests/figures/test_style.py.
 COLOURS = {
@@ -50,8 +51,12 @@ def register_fonts() -> None:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw within the house's style: its fonts and colours, text that stays text, and the same bytes each time."""
+    """Draw within the house's style: its fonts and colours, text that stays text, and the same bytes each time.
+
+    Axes that were dressed inside and stand on a dark figure get the colours of a dark ground at the end.
+    """
     register_fonts()
+    outer, _DRESSED[:] = list(_DRESSED), []
     colours = COLOURS
     with mpl.rc_context(
         {
@@ -82,14 +87,38 @@ def house_style() -> Iterator[None]:
             "hatch.linewidth": 0.6,
         }
     ):
-        yield
+        try:
+            yield
+            _settle()
+        finally:
+            _DRESSED[:] = outer
+
+
+# The axes drawn in since the style was entered.
+_DRESSED: list[Axes] = []
+
+
+def _settle() -> None:
+    from comfrey.figures._ground import is_dark, on_dark
+
+    for ax in _DRESSED:
+        figure = ax.get_figure(root=True)
+        if figure is not None and is_dark(figure):
+            on_dark(ax)
+
+
+def remember(ax: Axes) -> None:
+    """Remember axes until the style is left."""
+    if ax not in _DRESSED:
+        _DRESSED.append(ax)
 
 
 def new_figure(width: float, height: float, **margins: float) -> tuple[Figure, Axes]:
     """Return a figure and its axes; sizes and margins in inches (left, right, top, bottom)."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height))
+    # white, so that a picture that is saved can be read wherever it is put; pages take SVG, which stays transparent
+    figure = Figure(figsize=(width, height), facecolor="white")
     left, right = margins.get("left", 0.6), margins.get("right", 0.2)
     top, bottom = margins.get("top", 0.3), margins.get("bottom", 0.45)
     box = (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
@@ -139,12 +168,15 @@ def to_png(figure: Figure, dpi: int = 200) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image, ImageOps
 
-    figure.set(dpi=dpi, facecolor=COLOURS["paper"])
+    from comfrey.figures._ground import is_dark
+
+    ground = figure.get_facecolor() if is_dark(figure) else COLOURS["paper"]
+    figure.set(dpi=dpi, facecolor=ground)
     canvas = FigureCanvasAgg(figure)
     with house_style():
         canvas.draw()  # type: ignore[no-untyped-call]
     drawn = Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
-    framed = ImageOps.expand(drawn.convert("RGB"), border=dpi // 8, fill=COLOURS["paper"])
+    framed = ImageOps.expand(drawn.convert("RGB"), border=dpi // 8, fill=to_hex(ground))
     out = io.BytesIO()
     framed.save(out, format="png", compress_level=6)
     return out.getvalue()

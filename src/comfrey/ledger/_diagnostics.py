@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from comfrey.ledger._effects import two_by_two, two_rates
 from comfrey.ledger._entry import CLOSED, EXACT, Tolerance
 from comfrey.ledger._page import open_page, read_reference
 from comfrey.models.multilevel.fit import multilevel
 from comfrey.models.multilevel.sampling import sampling_covariance
 from comfrey.models.pooling import pool
+from comfrey.models.stratified import mantel_haenszel, peto
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,4 +128,60 @@ def _multilevel_fits(deltype: list[str]) -> dict[str, tuple[MultilevelFit, str, 
     }
 
 
-PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_influence, _subsets, _clusters)
+_RAW = Tolerance(1e-7, 1e-12, "years of nearly two thousand beside a constant cost both sides five digits")
+_TESTS = {"z": "z", "knha": "hk", "adhoc": "hk-adhoc"}
+_MORE = {
+    **_INFLUENCE, "dfbs": "dfbetas", "resid": "residual", "z": "rstandard", "infl": "influential",
+}  # fmt: skip
+_SERIES = {**_LEAVE_ONE_OUT, "zval": "statistic", "Qp": "q_p", "H2": "h2"}
+
+
+def _methods() -> Iterator[Entry]:
+    """Diagnostics of every method and of regressions."""
+    page = open_page("diagnostics", "influence_methods")
+    for key in page.results:
+        kind, method, test = key.split("_")
+        formula = None if kind == "pooled" else "ablat + year" if method == "DL" else "ablat"
+        options = {} if formula is None else {"moderators": formula}
+        fit = pool("yi", "vi", data=page.data, method=method, test=_TESTS[test], **options)  # type: ignore[call-overload]
+        how = (
+            f"cf.pool(yi, vi, method={method!r}, test={_TESTS[test]!r}{f', moderators={formula!r}' if formula else ''})"
+        )
+        rule = _RAW if formula == "ablat + year" else _REFITS
+        yield from page.entries(f"{key}/influence", fit.influence(), _MORE, f"{how}.influence()", rule)
+        yield from page.entries(f"{key}/leave1out", fit.leave_one_out(), _SERIES, f"{how}.leave_one_out()", rule)
+        yield from page.entries(f"{key}/cumul", fit.cumulative(), _SERIES, f"{how}.cumulative()", rule)
+        yield from page.entries(f"{key}/blup", fit.blups(), _STUDIES, f"{how}.blups()", rule)
+
+
+def _strata() -> Iterator[Entry]:
+    """Diagnostics of Mantel-Haenszel and Peto estimates."""
+    page = open_page("diagnostics", "mh_diagnostics")
+    trials, rates = two_by_two(page.data["bcg"]), two_rates(page.data["warfarin"])
+    for measure in ("OR", "RR", "RD", "IRR", "IRD", "PETO"):
+        table = rates if measure.startswith("IR") else trials
+        fit = peto(**table) if measure == "PETO" else mantel_haenszel(measure, **table)  # type: ignore[arg-type]
+        how = "cf.peto(...)" if measure == "PETO" else f"cf.mantel_haenszel({measure!r}, ...)"
+        without, steps = fit.leave_one_out(), fit.cumulative()
+        yield from page.entries(f"{measure}/leave1out", without, _SERIES, f"{how}.leave_one_out()", CLOSED)
+        yield from page.entries(f"{measure}/cumul", steps, _SERIES, f"{how}.cumulative()", CLOSED)
+        yield from page.entries(measure, fit, {"weights": "weights"}, how, CLOSED)
+        for axis, name in (("x", "heterogeneity_share"), ("y", "shift")):
+            theirs, ours = page.results[measure]["baujat"][axis], fit.baujat[name]
+            yield page.entry(f"{measure}/baujat/{axis}", theirs, ours, f"{how}.baujat[{name!r}]", CLOSED)
+    few: dict[str, Any] = {name: np.asarray(column)[:8] for name, column in trials.items()}
+    for key, fit in {
+        "gosh_IRR": mantel_haenszel("IRR", **rates),
+        "gosh_OR_first_eight": mantel_haenszel("OR", **few),
+    }.items():
+        found, expected, how = fit.subsets(), page.results[key], f"cf.mantel_haenszel({key[5:]!r}, ...).subsets()"
+        several = found.k > 1
+        quantiles = np.quantile(found.estimate, [0.05, 0.25, 0.5, 0.75, 0.95])
+        yield page.entry(f"{key}/n", expected["n"], len(found), f"len({how})", EXACT)
+        yield page.entry(f"{key}/mean_estimate", expected["mean_estimate"], found.estimate.mean(), how, CLOSED)
+        yield page.entry(f"{key}/quantiles", expected["quantiles"], quantiles, how, CLOSED)
+        yield page.entry(f"{key}/QE_mean", expected["QE_mean"], found.q[several].mean(), how, CLOSED)
+        yield page.entry(f"{key}/I2_mean", expected["I2_mean"], found.i2[several].mean(), how, CLOSED)
+
+
+PAGES: tuple[Callable[[], Iterator[Entry]], ...] = (_influence, _subsets, _clusters, _methods, _strata)

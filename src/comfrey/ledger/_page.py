@@ -76,10 +76,12 @@ class Page:
     ) -> Iterator[Entry]:
         """Compare the fields of a result with what the file has under a key.
 
-        `names` maps the file's names to ours; a dotted name of ours reads on (``omnibus.statistic``). Names without a
-        value in the file are passed over.
+        A key with slashes reads on into the file. `names` maps the file's names to ours; a dotted name of ours reads
+        on (``omnibus.statistic``). Names without a value in the file are passed over.
         """
-        expected = self.results[under] if under else self.results
+        expected: Any = self.results
+        for part in under.split("/") if under else ():
+            expected = expected.get(part, {})
         for theirs, ours in names.items():
             if expected.get(theirs) is None:
                 continue

@@ -137,6 +137,7 @@ def build_design(formula: object, data: Any, studies: Studies) -> tuple[Design, 
         )
     terms = {_term_name(term): part for term, part in table.model_spec.term_slices.items()}
     check_sizes(matrix, names)
+    _check_scale(matrix, names, studies.vi)
     check_terms(terms)
     _check_rank(matrix, names, studies.k)
     return Design(formula, matrix, names, terms, tuple(used), table.model_spec, notes), studies
@@ -189,6 +190,25 @@ def _evaluate(make: Any, frame: pd.DataFrame, argument: str) -> Any:
     if len(table) != len(frame):
         raise InputError(argument, found="missing values", expected="no gaps in the moderators")
     return table
+
+
+_LARGEST = 1e140  # squares of what is larger, or smaller than its inverse, leave double precision
+
+
+def _check_scale(matrix: Array, names: tuple[str, ...], vi: Array) -> None:
+    """Refuse moderators whose squares, or those of their coefficients, double precision cannot hold."""
+    size = np.abs(matrix).max(axis=0, initial=0.0)
+    unit = np.sqrt([vi.min(), vi.max()])
+    for column, largest in enumerate(size.tolist()):
+        scales = (largest, *(unit / largest).tolist()) if largest > 1e-150 else (largest,)
+        if largest > 0 and not all(1 / _LARGEST < scale < _LARGEST for scale in scales):
+            expected = "values whose squares, and those of their coefficients, are within 1e-280 to 1e280"
+            raise InputError(
+                "moderators",
+                found=f"values of {names[column]} up to {largest:g}",
+                expected=expected,
+                fix="Change the unit.",
+            )
 
 
 def _check_rank(matrix: Array, names: tuple[str, ...], k: int) -> None:

@@ -37,28 +37,29 @@ _STEPS = 200
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What is known about an iterative fit.
+    """What is known about an iterative fit; the `certificate` of every result that was searched for.
 
     Attributes
     ----------
     converged : bool
         Always true: a fit that did not converge raises ConvergenceError.
-    iterations : int
-        Steps of the search.
+    iterations : int or None
+        Steps of the search; None where they are not counted.
     gradient : float
         Derivative of the log-likelihood by log(tau2), zero at a maximum (at the boundary: by tau2, at most zero);
-        free
-        of the scale of the data. Of the estimating equation, relative, for PM and its kin.
+        free of the scale of the data. Of the estimating equation, relative, for PM and its kin. Where several
+        parameters were searched for: how far the end is from the maximum, in standard errors.
     boundary : bool
-        Whether tau2 is at zero because the likelihood falls from there.
+        Whether tau2 (or another parameter) is at its bound because the likelihood falls from there.
     local_maxima : int
         How many local maxima were found.
     global_maximum : bool
-        Whether it is proved that there is no higher one.
+        Whether it is proved that there is no higher one. Where it is not, a higher one was looked for (from several
+        starts, or over a grid of the profile) and not found.
     """
 
     converged: bool
-    iterations: int
+    iterations: int | None
     gradient: float
     boundary: bool
     local_maxima: int

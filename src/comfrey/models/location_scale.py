@@ -16,7 +16,7 @@ from comfrey.errors import ConvergenceError, InputError
 from comfrey.models._design import Design, build_design
 from comfrey.models._fit import quantile
 from comfrey.models._input import read_studies
-from comfrey.models._maximum import maximise
+from comfrey.models._maximum import Certificate, maximise
 from comfrey.models._observed import scale_of
 from comfrey.models._profile import Observed
 from comfrey.results import Result
@@ -48,6 +48,8 @@ class LocationScale(Result):
         Test of the scale moderators against one tau2 for all; not-a-number where the scale model has no intercept.
     gradient : float
         Largest derivative of the log-likelihood by a scale coefficient, in units of its standard error.
+    iterations, maxima : int
+        Steps of the search, and how many local maxima its three starts ended at.
     """
 
     names: tuple[str, ...]
@@ -65,6 +67,7 @@ class LocationScale(Result):
     likelihood_ratio_p: float
     gradient: float
     iterations: int
+    maxima: int
     k: int
     method: str
     level: float
@@ -72,6 +75,11 @@ class LocationScale(Result):
     measure: Measure | None
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def certificate(self) -> Certificate:
+        """What is known about the search; a higher maximum was looked for from three starts."""
+        return Certificate(True, self.iterations, self.gradient, False, self.maxima, False)
 
     @property
     def coefficients(self) -> pd.DataFrame:
@@ -178,7 +186,7 @@ def location_scale(
     problem = _Problem(
         studies.yi / unit, studies.vi / unit**2, basis, spread.matrix, 2 * math.log(unit), method == "REML"
     )
-    alpha, iterations, gradient = _search(problem)
+    alpha, iterations, gradient, maxima = _search(problem)
     state = _evaluate(problem, alpha)
     back = np.linalg.inv(triangle)
     covariance = back @ state.inverse @ back.T * unit**2
@@ -214,6 +222,7 @@ def location_scale(
         likelihood_ratio_p=float(special.chdtrc(ratio_df, ratio)) if ratio_df and math.isfinite(ratio) else math.nan,
         gradient=gradient,
         iterations=iterations,
+        maxima=maxima,
         k=studies.k,
         method=method,
         level=level,
@@ -301,8 +310,8 @@ def _constant(problem: _Problem) -> float:
     return _evaluate(alone, np.array([math.log(tau2) if tau2 > 0 else -700.0])).log_likelihood
 
 
-def _search(problem: _Problem) -> tuple[Array, int, float]:
-    """Best maximum from several starts; damped scoring steps that never lower the likelihood."""
+def _search(problem: _Problem) -> tuple[Array, int, float, int]:
+    """Best maximum from several starts by damped scoring steps that never lower the likelihood; how many were met."""
     data = problem.observed
     tau2, _ = maximise(data, problem.restricted)
     base = math.log(max(tau2, 0.01 * float(np.median(problem.v)))) + problem.offset
@@ -311,7 +320,7 @@ def _search(problem: _Problem) -> tuple[Array, int, float]:
     targets = (np.full(problem.y.size, base), logs, 0.5 * (logs + base))
     starts = [np.linalg.lstsq(problem.Z, target, rcond=None)[0] for target in targets]
     best: tuple[float, Array, int, float] | None = None
-    failures = []
+    failures, heights = [], list[float]()
     for start in starts:
         try:
             alpha, steps, gradient = _ascend(problem, start)
@@ -319,11 +328,13 @@ def _search(problem: _Problem) -> tuple[Array, int, float]:
             failures.append(str(error))
             continue
         likelihood = _evaluate(problem, alpha).log_likelihood
+        if not any(abs(likelihood - other) < 1e-6 for other in heights):
+            heights.append(likelihood)
         if best is None or likelihood > best[0] + 1e-9:
             best = (likelihood, alpha, steps, gradient)
     if best is None:
         raise ConvergenceError(failures[0])
-    return best[1], best[2], best[3]
+    return best[1], best[2], best[3], len(heights)
 
 
 def _ascend(problem: _Problem, alpha: Array) -> tuple[Array, int, float]:

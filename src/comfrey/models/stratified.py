@@ -1,24 +1,25 @@
 """Mantel-Haenszel and Peto estimates: pooling tables with one common effect, without increments.
 
 Sources: Mantel & Haenszel 1959 (doi:10.1093/jnci/22.4.719); Robins, Breslow & Greenland 1986 (doi:10.2307/2531052)
-for
-the odds ratio; Greenland & Robins 1985 (doi:10.2307/2530643) for risk ratio and rates; Sato, Greenland & Robins 1989
-for the risk difference (doi:10.2307/2531780); Tarone 1985 (doi:10.1093/biomet/72.1.91); Yusuf et al. 1985
+for the odds ratio; Greenland & Robins 1985 (doi:10.2307/2530643) for risk ratio and rates; Sato, Greenland & Robins
+1989 for the risk difference (doi:10.2307/2531780); Tarone 1985 (doi:10.1093/biomet/72.1.91); Yusuf et al. 1985
 (doi:10.1016/S0033-0620(85)80003-7) for Peto.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from scipy import special
 
+from comfrey.diagnostics._methods import DiagnosableStrata
 from comfrey.effects.sizes import EffectSizes, effect_sizes
 from comfrey.errors import InputError, NotEstimableError
 from comfrey.models._fit import quantile, two_sided
+from comfrey.models._strata import ESTIMATORS
 from comfrey.results import Result
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class StratumTest(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class Stratified(Result):
+class Stratified(DiagnosableStrata, Result):
     """A common effect over the strata (studies), on the scale of analysis.
 
     Attributes
@@ -46,13 +47,18 @@ class Stratified(Result):
     estimate, se, statistic, p_value, ci_low, ci_high : float
         Normal test and interval.
     q, q_df, q_p : float, int, float
-        Heterogeneity: the studies' own estimates (with increments where needed) about the common one.
+        Heterogeneity: the studies' own estimates (with increments where needed) about the common one. Studies without
+        events in both groups, or with nothing but events, tell nothing of it and are left out, with a note.
     association : StratumTest or None
         Cochran-Mantel-Haenszel test of no association (odds ratio only; with continuity correction).
     homogeneity : StratumTest or None
         Tarone's test that the odds ratios are equal (odds ratio only).
     k : int
         Studies used; `dropped` lists the others.
+    weights : array of shape (k,)
+        In percent, summing to 100: of a ratio, the shares in the sum under the line.
+    rows : array of shape (k,)
+        Places of the studies used in what was given (`sizes`).
     """
 
     estimate: float
@@ -69,10 +75,20 @@ class Stratified(Result):
     k: int
     method: str
     level: float
+    weights: Array = field(repr=False)
+    rows: np.ndarray[Any, np.dtype[np.intp]] = field(repr=False)
     measure: Measure
     sizes: EffectSizes
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
+    _terms: Array = field(repr=False)
+    _own: Array = field(repr=False)  # the studies' own estimates and variances, shape (2, k); a variance of zero: none
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the studies used, shape (k,); ``row 0`` and so on where none were given."""
+        names = self.sizes.study
+        return tuple(names[row] if names else f"row {row}" for row in self.rows.tolist())
 
     @property
     def reading(self) -> tuple[float, float, float]:
@@ -146,17 +162,12 @@ def mantel_haenszel(
     """
     if measure not in {"OR", "RR", "RD", "IRR", "IRD"}:
         raise InputError("measure", found=repr(measure), expected="OR, RR, RD, IRR or IRD")
-    sizes, cells, dropped = _read(measure, level, data, study, columns)
-    if measure in {"IRR", "IRD"}:
-        estimate, variance = _rates(measure, *cells)
-        association = homogeneity = None
-    else:
-        estimate, variance = {"OR": _odds, "RR": _risks, "RD": _difference}[measure](*cells)
-        association = _association(*cells) if measure == "OR" else None
-        homogeneity = _tarone(math.exp(estimate), *cells) if measure == "OR" else None
-    return _result(
-        "Mantel-Haenszel", sizes, cells[0].size, estimate, variance, level, dropped, association, homogeneity
-    )
+    sizes, rows, cells, dropped = _read(measure, level, data, study, columns)
+    association = homogeneity = None
+    estimate, variance, terms = _estimate(measure, cells)
+    if measure == "OR":
+        association, homogeneity = _association(*cells), _tarone(math.exp(estimate), *cells)
+    return _result("Mantel-Haenszel", sizes, rows, terms, estimate, variance, level, dropped, association, homogeneity)
 
 
 def peto(*, level: float = 0.95, data: Any = None, study: object = None, **columns: object) -> Stratified:
@@ -180,18 +191,36 @@ def peto(*, level: float = 0.95, data: Any = None, study: object = None, **colum
     >>> round(peto(events_1=[4, 6], total_1=[123, 306], events_2=[11, 29], total_2=[139, 303]).estimate, 4)
     -1.2401
     """
-    sizes, (events_1, total_1, events_2, total_2), dropped = _read("PETO", level, data, study, columns)
-    total, events = total_1 + total_2, events_1 + events_2
-    spread = total_1 * total_2 * events * (total - events) / (total**2 * (total - 1))
-    if not spread.sum() > 0:
-        raise NotEstimableError("no study has both events and non-events: there is no odds ratio")
-    estimate = float((events_1 - events * total_1 / total).sum() / spread.sum())
-    return _result("Peto", sizes, total.size, estimate, 1.0 / float(spread.sum()), level, dropped, None, None)
+    sizes, rows, cells, dropped = _read("PETO", level, data, study, columns)
+    estimate, variance, terms = _estimate("PETO", cells)
+    return _result("Peto", sizes, rows, terms, estimate, variance, level, dropped, None, None)
+
+
+_WHY_NOT = {
+    "RD": "no study has both events and non-events: the risk difference has no variance",
+    "IRD": "there is no event in any study: the rate difference has no variance",
+    "PETO": "no study has both events and non-events: there is no odds ratio",
+}
+
+
+def _estimate(measure: str, cells: list[Array]) -> tuple[float, float, Array]:
+    """Estimate, variance, and the terms whose sums they come from."""
+    estimator = ESTIMATORS[measure]
+    terms = estimator.terms(cells)
+    sums = terms.sum(axis=0, keepdims=True)
+    estimate, variance = (float(value[0]) for value in estimator.solve(sums))
+    if not math.isfinite(estimate):
+        if measure == "RR" and (sums[0, :2] > 0).all():
+            raise NotEstimableError("every person of every study has the event: the pooled effect has no variance")
+        raise NotEstimableError(
+            _WHY_NOT.get(measure, "a group has no events (or nothing but events) in any study: there is no ratio")
+        )
+    return estimate, variance, terms
 
 
 def _read(
     measure: str, level: float, data: Any, study: object, columns: dict[str, object]
-) -> tuple[EffectSizes, list[Array], tuple[str, ...]]:
+) -> tuple[EffectSizes, np.ndarray[Any, np.dtype[np.intp]], list[Array], tuple[str, ...]]:
     if not 0 < level < 1:
         raise InputError("level", found=level, expected="a number between 0 and 1")
     if "estimate" in columns:
@@ -204,52 +233,7 @@ def _read(
     dropped = tuple(str(note) for note in sizes.warnings if note.code == "missing")
     if not complete.any():
         raise InputError("events_1", found="no complete row", expected="at least one study without gaps")
-    return sizes, [cell[complete] for cell in cells], dropped
-
-
-def _ratio(over: Array, under: Array) -> tuple[float, float]:
-    top, bottom = float(over.sum()), float(under.sum())
-    if top <= 0 or bottom <= 0:
-        raise NotEstimableError("a group has no events (or nothing but events) in any study: there is no ratio")
-    return top, bottom
-
-
-def _odds(a: Array, n1: Array, c: Array, n2: Array) -> tuple[float, float]:
-    b, d, n = n1 - a, n2 - c, n1 + n2
-    r, s, p, q = a * d / n, b * c / n, (a + d) / n, (b + c) / n
-    top, bottom = _ratio(r, s)
-    first, cross, last = (p * r).sum(), (p * s + q * r).sum(), (q * s).sum()
-    return math.log(top / bottom), float(first / (2 * top**2) + cross / (2 * top * bottom) + last / (2 * bottom**2))
-
-
-def _risks(a: Array, n1: Array, c: Array, n2: Array) -> tuple[float, float]:
-    n = n1 + n2
-    top, bottom = _ratio(a * n2 / n, c * n1 / n)
-    return math.log(top / bottom), float(((n1 * n2 * (a + c) - a * c * n) / n**2).sum() / (top * bottom))
-
-
-def _difference(a: Array, n1: Array, c: Array, n2: Array) -> tuple[float, float]:
-    n = n1 + n2
-    weight = float((n1 * n2 / n).sum())
-    estimate = float(((a * n2 - c * n1) / n).sum()) / weight
-    p = (n1**2 * c - n2**2 * a + n1 * n2 * (n2 - n1) / 2) / n**2
-    q = (a * (n2 - c) + c * (n1 - a)) / (2 * n)
-    variance = (estimate * float(p.sum()) + float(q.sum())) / weight**2
-    if not variance > 0:
-        raise NotEstimableError("no study has both events and non-events: the risk difference has no variance")
-    return estimate, variance
-
-
-def _rates(measure: str, x1: Array, t1: Array, x2: Array, t2: Array) -> tuple[float, float]:
-    t = t1 + t2
-    if measure == "IRD":
-        weight = float((t1 * t2 / t).sum())
-        variance = float(((x1 * t2**2 + x2 * t1**2) / t**2).sum()) / weight**2
-        if not variance > 0:
-            raise NotEstimableError("there is no event in any study: the rate difference has no variance")
-        return float(((x1 * t2 - x2 * t1) / t).sum()) / weight, variance
-    top, bottom = _ratio(x1 * t2 / t, x2 * t1 / t)
-    return math.log(top / bottom), float(((x1 + x2) * t1 * t2 / t**2).sum() / (top * bottom))
+    return sizes, np.flatnonzero(complete), [cell[complete] for cell in cells], dropped
 
 
 def _association(a: Array, n1: Array, c: Array, n2: Array) -> StratumTest:
@@ -285,7 +269,8 @@ def _tarone(odds: float, a: Array, n1: Array, c: Array, n2: Array) -> StratumTes
 def _result(
     method: str,
     sizes: EffectSizes,
-    k: int,
+    rows: np.ndarray[Any, np.dtype[np.intp]],
+    terms: Array,
     estimate: float,
     variance: float,
     level: float,
@@ -297,14 +282,19 @@ def _result(
         raise NotEstimableError("every person of every study has the event: the pooled effect has no variance")
     se = math.sqrt(variance)
     half = quantile(level, None) * se
-    usable = sizes.usable & (sizes.vi > 0)
-    q = float(((sizes.yi[usable] - estimate) ** 2 / sizes.vi[usable]).sum())
+    own = _own_estimates(sizes, rows)
+    usable = own[1] > 0
+    q = float(((own[0, usable] - estimate) ** 2 / own[1, usable]).sum())
     q_df = int(usable.sum()) - 1
-    notes = []
-    if sizes.increments.any():
-        notes.append(f"Q alone uses increments, in {int(np.count_nonzero(sizes.increments))} studies")
-    if usable.sum() < k:
-        notes.append(f"Q leaves out {k - int(usable.sum())} studies that have no estimate of their own")
+    notes, k = [], int(rows.size)
+    share = terms[:, ESTIMATORS[sizes.measure.name].weight]
+    added = int(np.count_nonzero(sizes.increments[rows][usable]))
+    if added:
+        notes.append(f"Q alone uses increments, in {added} {'study' if added == 1 else 'studies'}")
+    alone = k - int(usable.sum())
+    if alone:
+        which = "one study that has" if alone == 1 else f"{alone} studies that have"
+        notes.append(f"Q leaves out {which} no estimate alone")
     return Stratified(
         estimate=estimate,
         se=se,
@@ -320,8 +310,22 @@ def _result(
         k=k,
         method=method,
         level=level,
+        weights=100.0 * share / share.sum(),
+        rows=rows,
         measure=sizes.measure,
         sizes=sizes,
         dropped=dropped,
         notes=tuple(notes) if q_df > 0 else (*notes, "one study: there is no heterogeneity to test"),
+        _terms=terms,
+        _own=own,
     )
+
+
+def _own_estimates(sizes: EffectSizes, rows: np.ndarray[Any, np.dtype[np.intp]]) -> Array:
+    """Estimates and variances of the studies alone, shape (2, k), both zero where a study has none."""
+    cells = {name: column[rows] for name, column in sizes.inputs.items()}
+    events = cells["events_1"] + cells["events_2"]
+    some = sizes.usable[rows] & (sizes.vi[rows] > 0) & (events > 0)
+    if "total_1" in cells:
+        some &= events < cells["total_1"] + cells["total_2"]
+    return np.where(some, np.stack((sizes.yi[rows], sizes.vi[rows])), 0.0)

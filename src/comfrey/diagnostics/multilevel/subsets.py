@@ -10,7 +10,7 @@ import numpy as np
 
 from comfrey.diagnostics.multilevel._refits import refit_all
 from comfrey.diagnostics.multilevel._units import read_units
-from comfrey.diagnostics.subsets import all_masks, check_maximum, place_of, quantiles_of, sampled_masks
+from comfrey.diagnostics.subsets import bounded, masks_of, place_of, quantiles_of
 from comfrey.errors import NotEstimableError
 from comfrey.results import Result, plain
 
@@ -150,14 +150,11 @@ def subsets(fit: MultilevelFit, cluster: Any = None, maximum: int = MAXIMUM, see
     >>> len(found), int(found.contains("1").sum()), found.notes
     (15, 8, ('4 subsets: no fit. There is only one group of study.',))
     """
-    check_maximum(maximum)
     state = fit._state  # the methods of a fit work on what it keeps
     units = read_units(state, cluster)
     count = len(units)
-    complete = count < 63 and 2**count - 1 <= maximum
-    n = 2**count - 1 if complete else int(maximum)
-    blocks = list(all_masks(count, n) if complete else sampled_masks(count, n, seed))
-    members = np.concatenate(blocks)
+    n, complete = bounded(count, maximum)
+    members = np.concatenate([packed for packed, _ in masks_of(count, n, None if complete else seed)])
 
     def chosen(row: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         return np.unpackbits(members[row], bitorder="little", count=count).astype(bool)

@@ -58,7 +58,8 @@ class Fit:
     errors, `conditional_log_likelihood` that of the counts given the modes of the random effects, `flat` tells
     that the likelihood does not depend on the first standard deviation, `profile` holds the scanned standard
     deviations with their log-likelihoods, `own_information` that of the studies' own parameters:
-    (k,), its cross terms with the shared ones (k, s), and that of the shared ones (s, s).
+    (k,), its cross terms with the shared ones (k, s), and that of the shared ones (s, s). `maxima` counts the local
+    maxima that the climbs from the peaks of the scan ended at.
     """
 
     beta: Array
@@ -74,6 +75,7 @@ class Fit:
     flat: bool
     profile: tuple[Array, Array]
     own_information: tuple[Array, Array, Array]
+    maxima: int = 1
 
 
 def _step(score: Array, hessian: Array) -> tuple[Array, Array]:
@@ -288,6 +290,7 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
         if _is_flat(problem, zero):
             return replace(zero, flat=True, profile=profile)
     best: Fit | None = None
+    heights: list[float] = []
     failure: ConvergenceError | None = None
     for peak in _peaks(scan_sd, scan.log_likelihood):
         one = slice(peak, peak + 1)
@@ -298,12 +301,15 @@ def _search(problem: Problem, beta: Array, alpha: Array, points: int) -> Fit:
         except ConvergenceError as error:
             failure = error
             continue
+        level = fit.log_likelihood
+        if not any(abs(level - other) < 1e-6 * (1.0 + abs(level)) for other in heights):
+            heights.append(level)
         if best is None or fit.log_likelihood > best.log_likelihood:
             best = fit
     highest = float(scan.log_likelihood.max())
     if best is None or best.log_likelihood < highest - _CERTAIN[problem.effects] * (1.0 + abs(highest)):
         raise failure or ConvergenceError("the profile of the likelihood is higher elsewhere than at the maximum found")
-    return replace(_plainest(problem, best), profile=profile)
+    return replace(_plainest(problem, best), profile=profile, maxima=len(heights))
 
 
 def held(problem: Problem, value: float, fit: Fit) -> Fit:
@@ -356,7 +362,13 @@ def _refine(problem: Problem, fit: Fit, ladder: tuple[int, ...], *, climb: bool)
             return replace(fit, quadrature_error=error)
         fit = replace(fit, quadrature_error=error)
         if more != ladder[-1]:  # the last rung is there to tell the error
-            fit = replace(_top(problem, *parts, more), quadrature_error=error, profile=fit.profile, flat=fit.flat)
+            fit = replace(
+                _top(problem, *parts, more),
+                quadrature_error=error,
+                profile=fit.profile,
+                flat=fit.flat,
+                maxima=fit.maxima,
+            )
     if fit.quadrature_error > _ROUGHEST:
         raise ConvergenceError(
             f"the integral over the random effects is not exact enough (error {fit.quadrature_error:.2g} with "

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from comfrey.models.counts._input import Counts
     from comfrey.models.counts._kernels import Array
     from comfrey.models.counts._problems import Setup
+    from comfrey.models.counts._request import Request
 
 __all__ = ["report", "report_beta_binomial"]
 
@@ -51,11 +52,9 @@ def _excluded(counts: Counts) -> tuple[str, ...]:
     return (f"{many} {'row' if many == 1 else 'rows'} could not enter the fit: see excluded",) if many else ()
 
 
-def report(
-    fit: Fit, setup: Setup, tests: Heterogeneity, *, measure: str, model: str, test: str, level: float, time: bool
-) -> CountModel:
+def report(fit: Fit, setup: Setup, tests: Heterogeneity, request: Request) -> CountModel:
     """Assemble the result of a model with normal random effects."""
-    given = setup.counts
+    given, test, level = setup.counts, request.test, request.level
     k = given.events.shape[1]
     df = float(k - 1) if test == "t" else np.inf
     table = coefficient_table(setup.terms, fit.beta, fit.covariance, df, level)
@@ -90,8 +89,7 @@ def report(
         remarks += tests.notes
     half = _quantile(0.5 + level / 2, df) * float(np.sqrt(effect["se"] ** 2 + tau2)) if k > 1 else nan
     return _assemble(
-        setup, tests, table, remarks, df,
-        measure=measure, model=model, test=test, level=level, time=time,
+        setup, tests, table, remarks, df, request,
         tau2=tau2, se_tau2=se_tau2, sigma2=sigma2, rho=None,
         pi_low=float(effect["estimate"] - half), pi_high=float(effect["estimate"] + half),
         log_likelihood=fit.log_likelihood, conditional_log_likelihood=fit.conditional_log_likelihood,
@@ -100,10 +98,9 @@ def report(
     )  # fmt: skip
 
 
-def report_beta_binomial(
-    fit: BetaBinomialFit, setup: Setup, tests: Heterogeneity, *, model: str, test: str, level: float
-) -> CountModel:
+def report_beta_binomial(fit: BetaBinomialFit, setup: Setup, tests: Heterogeneity, request: Request) -> CountModel:
     """Assemble the result of the beta-binomial model."""
+    test, level = request.test, request.level
     k, nan = setup.problem.studies, float("nan")
     df = float(k - 1) if test == "t" else np.inf
     table = coefficient_table(setup.terms, np.array([fit.mean]), np.array([[fit.se**2]]), df, level)
@@ -120,8 +117,7 @@ def report_beta_binomial(
             remarks.append("rho is zero, the edge of its range")
         remarks += tests.notes
     return _assemble(
-        setup, tests, table, remarks, df,
-        measure="PLO", model=model, test=test, level=level, time=False,
+        setup, tests, table, remarks, df, request,
         tau2=nan, se_tau2=nan, sigma2=None, rho=fit.rho if k > 1 else nan,
         pi_low=low, pi_high=high,
         log_likelihood=fit.log_likelihood, conditional_log_likelihood=nan,
@@ -135,14 +131,17 @@ def _assemble(
     table: pd.DataFrame,
     remarks: list[str],
     df: float,
-    *,
-    time: bool,
+    request: Request,
     **fields: Any,
 ) -> CountModel:
     """Add to the fields of a fit what follows from its counts, its coefficients and its tests."""
     given, effect = setup.counts, table.iloc[0]
-    k = given.events.shape[1]
+    k, time = given.events.shape[1], request.measure in {"IRLN", "IRR"}
     return CountModel(
+        measure=request.measure,
+        model=request.model,
+        test=request.test,
+        level=request.level,
         k=k,
         n=None if time else int(given.size.sum()),
         events=int(given.events.sum()),
@@ -164,5 +163,6 @@ def _assemble(
         converged=True,
         excluded=given.excluded,
         notes=(*_excluded(given), *remarks),
+        _given=(given, request),
         **fields,
     )

@@ -13,11 +13,14 @@ from comfrey.models.counts._heterogeneity import heterogeneity
 from comfrey.models.counts._input import read_counts
 from comfrey.models.counts._problems import CODINGS, one_arm, two_arms
 from comfrey.models.counts._report import report, report_beta_binomial
+from comfrey.models.counts._request import Request
 
 if TYPE_CHECKING:
+    from comfrey.models.counts._input import Counts
+    from comfrey.models.counts._kernels import Array
     from comfrey.models.counts.result import CountModel
 
-__all__ = ["count_model"]
+__all__ = ["count_model", "fit_counts"]
 
 _ARGUMENTS = {
     "PLO": [("cases", "total")],
@@ -136,18 +139,28 @@ def count_model(
         raise InputError("measure", found=repr(measure), expected=" or ".join(_ARGUMENTS))
     model = _MODELS[measure][0] if model is None else model
     _check_options(measure, model, coding, test, level, points)
+    given = read_counts(_ARGUMENTS[measure], counts, data, time=measure in {"IRLN", "IRR"})
+    return fit_counts(given, Request(measure, model, coding, test, level, points))
+
+
+def fit_counts(given: Counts, request: Request, start: tuple[Array, Array] | None = None) -> CountModel:
+    """Fit a model to clean counts; `start` holds coefficients and own parameters of a fit nearby."""
+    measure, model, coding, points = request.measure, request.model, request.coding, request.points
     rates = measure in {"IRLN", "IRR"}
-    given = read_counts(_ARGUMENTS[measure], counts, data, time=rates)
     single = measure in {"PLO", "IRLN"}
     setup = one_arm(given, rates=rates) if single else two_arms(given, model, coding, rates=rates)
     tests = heterogeneity(setup, points)
     if model == "beta-binomial":
-        return report_beta_binomial(fit_beta_binomial(given), setup, tests, model=model, test=test, level=level)
+        fit = fit_beta_binomial(given)
+        return report_beta_binomial(fit, setup, tests, request)
+    beta, alpha = setup.beta, setup.alpha
+    if start is not None and start[0].shape == beta.shape and start[1].shape == alpha.shape:
+        beta, alpha = start
     if setup.problem.studies == 1:
-        fit = fit_fixed(setup.problem, setup.beta, setup.alpha)
+        found = fit_fixed(setup.problem, setup.beta, setup.alpha)
     else:
-        fit = maximise(setup.problem, setup.beta, setup.alpha, points)
-    return report(fit, setup, tests, measure=measure, model=model, test=test, level=level, time=rates)
+        found = maximise(setup.problem, beta, alpha, points)
+    return report(found, setup, tests, request)
 
 
 def _check_options(measure: str, model: str, coding: str, test: str, level: Any, points: Any) -> None:

@@ -10,12 +10,16 @@ import pandas as pd
 from scipy.special import expit
 
 from comfrey.errors import InputError, NotEstimableError
+from comfrey.models._maximum import Certificate
 from comfrey.models.counts._interval import profile_interval
 from comfrey.results import Result
 
 if TYPE_CHECKING:
+    from comfrey.diagnostics.leave_one_out import LeaveOneOut
     from comfrey.models.counts._fit import Fit
+    from comfrey.models.counts._input import Counts
     from comfrey.models.counts._quadrature import Problem
+    from comfrey.models.counts._request import Request
 
 __all__ = ["CountModel"]
 
@@ -106,6 +110,19 @@ class CountModel(Result):
     excluded: tuple[tuple[int, str], ...] = ()
     notes: tuple[str, ...] = ()
     _source: tuple[Problem, Fit] | None = None
+    _given: tuple[Counts, Request] | None = None
+
+    @property
+    def certificate(self) -> Certificate:
+        """What is known about the search; a higher maximum was looked for by a scan of the profile."""
+        maxima = 1 if self._source is None else self._source[1].maxima
+        return Certificate(self.converged, None, self.gradient_norm, self.boundary, maxima, False)
+
+    def leave_one_out(self) -> LeaveOneOut:
+        """Fit again without each study; see :func:`comfrey.models.counts.leave_one_out.leave_one_out`."""
+        from comfrey.models.counts.leave_one_out import leave_one_out
+
+        return leave_one_out(self)
 
     def tau2_interval(self, kind: str = "profile-likelihood") -> tuple[float, float]:
         """Interval for tau2 at the level of the fit.

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from comfrey.errors import InputError, NotEstimableError
+from comfrey.models._maximum import Certificate
 from comfrey.models.multilevel._design import Design, read_new
 from comfrey.models.multilevel._effects import predicted_effects, random_covariance
 from comfrey.models.multilevel._intervals import ProfileInterval, profile_interval
@@ -135,6 +136,11 @@ class MultilevelFit(Result, Diagnosable):
     def vi(self) -> Floats:
         """Their sampling variances, shape (k,)."""
         return self._state.problem.covariance.variances
+
+    @property
+    def certificate(self) -> Certificate:
+        """What is known about the search; `climbs` climbs from other starts found nothing higher."""
+        return Certificate(self.converged, self.iterations, self.distance, self.boundary, 1, False)
 
     @property
     def summary(self) -> pd.DataFrame:

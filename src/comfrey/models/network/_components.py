@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -240,7 +240,7 @@ class Components(Result):
         """Every public field and the components, as plain JSON values."""
         result = Result.to_dict(self)
         c = self.certificate
-        result["certificate"] = plain(None if c is None else {s: getattr(c, s) for s in c.__slots__})
+        result["certificate"] = plain(None if c is None else asdict(c))
         result["components"] = plain(self.components)
         return result
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
 from comfrey.errors import InputError
+from comfrey.models._maximum import Certificate
 from comfrey.models.network._designs import fit_designs
 from comfrey.models.network._direct import Direct, direct_evidence
 from comfrey.models.network._intervals import Pairs, Test, chi2_p, compare_pairs, q_by_part
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from comfrey.models.network._heterogeneity import Certificate
+    from comfrey.models.network._heterogeneity import Certificate as PartCertificate
     from comfrey.models.network._input import Rows
     from comfrey.models.network._solve import Solution
     from comfrey.models.network._structure import Structure
@@ -72,7 +73,7 @@ class NetworkEstimates(Result):
     q: float
     q_df: int
     q_p: float
-    certificates: tuple[Certificate | None, ...]
+    certificates: tuple[PartCertificate | None, ...]
     notes: tuple[str, ...]
     _rows: Rows
     _structure: Structure
@@ -282,6 +283,24 @@ class NetworkEstimates(Result):
         return table
 
     @property
+    def certificate(self) -> Certificate:
+        """What is known about the search for tau2, over all parts: the largest gradient, the most local maxima.
+
+        A closed form is its own proof.
+        """
+        some = [part for part in self.certificates if part is not None]
+        if not some:
+            return Certificate(True, 0, 0.0, False, 1, True)
+        return Certificate(
+            converged=all(part.converged for part in some),
+            iterations=sum(part.iterations or 0 for part in some),
+            gradient=max((part.gradient for part in some), key=abs),
+            boundary=any(part.boundary for part in some),
+            local_maxima=max(part.local_maxima for part in some),
+            global_maximum=False,
+        )
+
+    @property
     def headline(self) -> tuple[str, ...]:
         """What was fitted and how it fits."""
         model = (
@@ -309,9 +328,7 @@ class NetworkEstimates(Result):
     def to_dict(self) -> dict[str, Any]:
         """Every public field, the effects against the reference and the decomposition of Q, as plain JSON values."""
         result = Result.to_dict(self)
-        result["certificates"] = [
-            plain(None if c is None else {s: getattr(c, s) for s in c.__slots__}) for c in self.certificates
-        ]
+        result["certificates"] = [plain(None if c is None else asdict(c)) for c in self.certificates]
         for name in ("q_heterogeneity", "q_inconsistency"):
             for suffix in ("", "_df", "_p"):
                 result[name + suffix] = plain(getattr(self, name + suffix))

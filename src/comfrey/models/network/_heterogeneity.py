@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from comfrey.errors import ConvergenceError
+from comfrey.models import _maximum
 from comfrey.models.network._gaussian import NetworkModel
 
 if TYPE_CHECKING:
@@ -27,31 +28,32 @@ _GRID = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
-    """What is known of an estimate of tau2.
+class Certificate(_maximum.Certificate):
+    """What is known of an estimate of tau2 in a network; to what every certificate has it adds two numbers.
+
+    `gradient` is the score times the standard error of tau2. The score was looked at over a grid up to a bound
+    beyond which the likelihood falls, and every change of its sign was followed.
 
     Attributes
     ----------
-    converged : bool
-        Always true: a search that fails raises.
-    gradient : float
-        Score times the standard error of tau2 at the estimate: zero at an inner maximum, negative at the boundary.
-    at_boundary : bool
-        The maximum is at tau2 = 0.
-    maxima : int
-        How many local maxima were met; the highest is the estimate.
     se_tau2 : float
         From the expected information.
     log_likelihood : float
         At the maximum (restricted for REML, without the constant log |X'X| / 2).
     """
 
-    converged: bool
-    gradient: float
-    at_boundary: bool
-    maxima: int
     se_tau2: float
     log_likelihood: float
+
+    @property
+    def at_boundary(self) -> bool:
+        """Another name of `boundary`."""
+        return self.boundary
+
+    @property
+    def maxima(self) -> int:
+        """Another name of `local_maxima`."""
+        return self.local_maxima
 
 
 def _leftover(model: GaussianModel, at: Evaluation) -> float:
@@ -142,9 +144,12 @@ def _maximise(model: GaussianModel, restricted: bool) -> tuple[float, Certificat
     if not np.isfinite(values).all():
         raise ConvergenceError("the score of tau2 is not finite inside its bounds; check the scale of the variances")
     peaks = [0.0] if values[0] <= 0 else []
+    steps = 0
     for i in np.flatnonzero((values[:-1] > 0) & (values[1:] <= 0)):
-        root = brentq(score, grid[i], grid[i + 1], xtol=1e-15 * grid[i + 1] + 1e-300, rtol=4 * np.finfo(float).eps)
+        fine, rtol = 1e-15 * grid[i + 1] + 1e-300, 4 * np.finfo(float).eps
+        root, search = brentq(score, grid[i], grid[i + 1], xtol=fine, rtol=rtol, full_output=True)
         peaks.append(float(root))
+        steps += int(search.iterations)
     if not peaks:
         raise ConvergenceError("the likelihood of tau2 still rises at its upper bound; check the scale of the data")
     heights = [model.evaluate(t).log_likelihood(model.free, restricted=restricted) for t in peaks]
@@ -155,7 +160,7 @@ def _maximise(model: GaussianModel, restricted: bool) -> tuple[float, Certificat
     gradient = 0.5 * _score(model, at, restricted) * se
     if best > 0 and abs(gradient) > 1e-6:
         raise ConvergenceError(f"the search for tau2 ended at {best:.6g} with a scaled gradient of {gradient:.2e}")
-    return best, Certificate(True, gradient, best == 0.0, len(peaks), se, heights[top])
+    return best, Certificate(True, steps, gradient, best == 0.0, len(peaks), False, se, heights[top])
 
 
 def fit_tau2(model: GaussianModel, method: Method) -> tuple[float, Certificate | None]:

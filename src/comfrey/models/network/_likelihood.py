@@ -11,6 +11,7 @@ from scipy import stats
 from scipy.special import expit, gammaln, xlog1py, xlogy
 
 from comfrey.errors import ConvergenceError, InputError, NotEstimableError
+from comfrey.models._maximum import Certificate
 from comfrey.models.network._contrasts import Contrasts
 from comfrey.models.network._ranking import p_scores
 from comfrey.models.network._structure import islands
@@ -99,6 +100,11 @@ class LikelihoodNetwork(Result):
         table = table.drop(index=self.reference)
         table["p_value"] = 2 * stats.norm.sf(np.abs(table["estimate"] / table["se"]))
         return table
+
+    @property
+    def certificate(self) -> Certificate:
+        """What is known about the search: this log-likelihood is concave, so that its maximum is the only one."""
+        return Certificate(True, self.iterations, self.gradient, False, 1, True)
 
     @property
     def headline(self) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from comfrey.effects.measure import Array
+    from comfrey.models._maximum import Certificate
     from comfrey.models._view import AnyFit
 
 __all__ = ["Copas", "copas"]
@@ -73,6 +74,17 @@ class Copas(Result):
     level: float
     k: int
     notes: tuple[str, ...]
+    _certificates: tuple[Certificate | None, ...] = field(repr=False)
+
+    @property
+    def certificates(self) -> tuple[Certificate | None, ...]:
+        """What is known about the search of each row; None where there is no fit."""
+        return self._certificates
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What is known about the search of the row picked; None if there is none."""
+        return None if self.chosen is None else self._certificates[self.chosen]
 
     @property
     def df(self) -> None:
@@ -115,6 +127,7 @@ class _Row(NamedTuple):
     residual_p: float
     unpublished: float
     log_likelihood: float
+    certificate: Certificate | None = None
 
 
 _NOTHING = _Row(*(math.nan,) * 7)
@@ -188,7 +201,7 @@ def copas(fit: AnyFit, probabilities: Sequence[float] | None = None, alpha: floa
             notes.append(f"no fit at probability {probability:g}: {error}")
             row = _NOTHING
         rows.append(row._replace(estimate=sign * row.estimate, rho=sign * row.rho + 0.0))
-    table = np.array(rows)
+    table = np.array([row[:-1] for row in rows], dtype=float)
     bound = [f"{levels[j]:g}" for j in np.flatnonzero(np.abs(table[:, 3]) >= RHO).tolist()]
     if bound:
         notes.append(f"rho is at its bound, and taken as known, at probability {', '.join(bound)}")
@@ -227,6 +240,7 @@ def copas(fit: AnyFit, probabilities: Sequence[float] | None = None, alpha: floa
         level=view.level,
         k=view.k,
         notes=tuple(notes),
+        _certificates=tuple(row.certificate for row in rows),
     )
 
 
@@ -279,6 +293,7 @@ def _one(
         residual_p=float(special.chdtrc(1, gain)),
         unpublished=float(((1.0 - published) / published).sum()),
         log_likelihood=peak.value,
+        certificate=peak.certificate,
     )
     return row, peak.theta
 
@@ -296,4 +311,5 @@ def _without(y: Array, se: Array) -> _Row:
         residual_p=float(special.chdtrc(1, gain)),
         unpublished=0.0,
         log_likelihood=plain.log_likelihood,
+        certificate=plain.certificate,
     )
