@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,15 @@ from comfrey.models.multilevel._search import Found, maximise
 from comfrey.models.multilevel._structures import Homogeneous, Unstructured, Variances
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from comfrey.models.multilevel._grouping import Floats
 
+# of what the effects vary by: the values of one variance alone, and of each of two, that a survey looks at
+_SHARES = {
+    1: (0.0, 0.01, 0.04, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 4.0, 8.0),
+    2: (0.0, 0.05, 0.25, 0.8, 3.0),
+}
 HIGHER = 1e-6  # of the log-likelihood, beyond which another maximum is higher
 
 
@@ -58,15 +66,15 @@ def solve(problem: Problem) -> tuple[Found, int]:
     if not problem.blocks:
         x = np.zeros(0)
         return Found(x, problem.best(x).log_likelihood, x, 0.0, 0.0, 0, True), 1
-    places = starts(problem)
-    ranked = [pair for pair in zip(problem.heights(places), places, strict=True) if pair[0] > -math.inf]
-    ranked.sort(key=lambda pair: -pair[0])
-    if not ranked:
-        raise ConvergenceError("The covariance matrix could not be factored at any start. Check the scale of vi_or_V.")
-    best = maximise(problem, ranked[0][1], lower, upper)
-    others = [start for _, start in ranked[1:]]
-    tries, probe = effort(problem)
-    for start in [others[i] for i in _spread(len(others), tries - 1)]:
+    surveyed = problem.side_by_side and len(problem.blocks) <= 2
+    if surveyed:
+        chosen, probe = _hills(problem), False
+    else:
+        tries, probe = effort(problem)
+        ranked = _ranked(problem, starts(problem))
+        chosen = [ranked[0], *(ranked[1 + i] for i in _spread(len(ranked) - 1, tries - 1))]
+    best = maximise(problem, chosen[0], lower, upper)
+    for start in chosen[1:]:
         other = maximise(problem, start, lower, upper, tolerance=1e-2, known=best)
         if other.value > best.value + HIGHER or (other.converged and not best.converged):
             other = maximise(problem, other.x, lower, upper)
@@ -86,7 +94,35 @@ def solve(problem: Problem) -> tuple[Found, int]:
         raise ConvergenceError(
             "The likelihood rises without end in a variance. Check for effects of a different scale."
         )
-    return best, min(tries, len(ranked))
+    return best, len(chosen)
+
+
+def _ranked(problem: Problem, places: Sequence[Floats]) -> list[Floats]:
+    """Order places by their likelihood, the highest first, without those where it cannot be computed."""
+    ranked = [pair for pair in zip(problem.heights(places), places, strict=True) if pair[0] > -math.inf]
+    if not ranked:
+        raise ConvergenceError("The covariance matrix could not be factored at any start. Check the scale of vi_or_V.")
+    return [place for _, place in sorted(ranked, key=lambda pair: -pair[0])]
+
+
+def _hills(problem: Problem) -> list[Floats]:
+    """Survey the likelihood of one or two variances on a grid: places above all their neighbours, the highest first.
+
+    From nothing to several times what the effects vary by in all; whatever maximum has such a place has a climb.
+    """
+    shares = np.array(_SHARES[len(problem.blocks)]) * problem.total * len(problem.blocks)
+    axis = np.log1p(shares / problem.unit)
+    places = np.stack(np.meshgrid(*[axis] * len(problem.blocks), indexing="ij"), axis=-1).reshape(
+        -1, len(problem.blocks)
+    )
+    shape = (axis.size,) * len(problem.blocks)
+    height = np.array(problem.heights(list(places))).reshape(shape)
+    around = np.pad(height, 1, constant_values=-math.inf)
+    top = np.ones(shape, dtype=bool)
+    for shift in product((0, 1, 2), repeat=len(shape)):
+        neighbour = around[tuple(slice(start, start + axis.size) for start in shift)]
+        top &= height >= neighbour
+    return _ranked(problem, list(places[top.ravel()]))
 
 
 def solve_near(problem: Problem, start: Floats) -> Found:

@@ -11,7 +11,7 @@ import numpy as np
 from comfrey.errors import NotEstimableError
 from comfrey.models.multilevel._blocks import BlockEngine, cell_offsets
 from comfrey.models.multilevel._crossed import SMALL, CrossedEngine, cost
-from comfrey.models.multilevel._grouping import Floats, Ints, combine, connected
+from comfrey.models.multilevel._grouping import Floats, Ints, connected
 from comfrey.models.multilevel._likelihood import Engine, Profile, profile
 from comfrey.models.multilevel._nested import NestedEngine, chain, partition
 from comfrey.models.multilevel._structures import Block, Variances, block_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1e13  # operations of one factorisation: beyond it a fit would take days
 SIDE_BY_SIDE = 20_000  # effects up to which several settings at once stay in the processor's cache
+IN_CACHE = 16_000  # numbers of one column, over all settings taken at once
 ROOM = 4e8  # numbers in the dense covariance of linked rows: 3 GB
 
 
@@ -127,7 +128,9 @@ class Problem:
     def heights(self, places: Sequence[Floats]) -> list[float]:
         """Log-likelihoods at several places; minus infinity where the covariance cannot be factored."""
         if self.side_by_side and isinstance(self.engine, NestedEngine):
-            return self.engine.values(self.unit * np.expm1(np.array(places)), self.restricted)
+            w, step = self.unit * np.expm1(np.array(places)), max(1, IN_CACHE // self.k)
+            parts = [self.engine.values(w[start : start + step], self.restricted) for start in range(0, len(w), step)]
+            return [value for part in parts for value in part]
         out = []
         for x in places:
             try:
@@ -204,7 +207,7 @@ def _linked(terms: tuple[Term, ...], covariance: SamplingCovariance) -> Ints:
     """Find the components of linked rows: for nested terms these are the outermost groups."""
     order = chain(terms, covariance)
     if order and covariance.diagonal_only:
-        return combine([terms[order[0]].codes])
+        return terms[order[0]].codes
     return connected(partition(terms, covariance), len(covariance))
 
 

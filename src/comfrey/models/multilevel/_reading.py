@@ -41,6 +41,9 @@ def floats(value: Any, name: str, data: Any) -> Floats:
 
 def codes_of(values: Any, name: str, k: int) -> tuple[Ints, tuple[str, ...]]:
     """Codes (k,) and sorted labels of a grouping column; missing labels are an error."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu" and values.shape == (k,):
+        kinds, codes = np.unique(values, return_inverse=True)
+        return codes.astype(np.intp), tuple(map(str, kinds.tolist()))
     series = pd.Series(values).reset_index(drop=True)
     if series.size != k:
         raise InputError(name, found=f"{series.size} values", expected=f"{k} values, one for each effect")

@@ -183,7 +183,7 @@ def _check_distinct(terms: Sequence[Term]) -> None:
         if count(term.codes) < 2:
             fix = "One group cannot show how groups vary."
             raise InputError("random", found=f"one group in {term.name}", expected="two groups or more", fix=fix)
-        key = combine([_first_seen(term.codes)]).tobytes()
+        key = _first_seen(term.codes).tobytes()
         if key in seen:
             found = f"{seen[key]} and {term.name}, which divide the effects in the same way"
             fix = "Leave one of them out: their variances cannot be told apart."

@@ -77,7 +77,7 @@ class MultilevelFit(Result, Diagnosable):
         Share of each sigma2 in the total variance of a typical effect, percent; empty with inner | outer terms.
     converged, gradient_norm, distance, iterations, climbs : bool, float, float, int, int
         Certificate: the largest slope at the maximum, the distance to it in standard errors, steps, and number of
-        climbs from different starts that found none higher.
+        climbs, one from each hill of a survey of the likelihood or from several starts, that found none higher.
     boundary : bool
         True when a variance is zero, or a correlation or a covariance matrix is at the edge of what is possible.
     notes : tuple of str
@@ -139,8 +139,8 @@ class MultilevelFit(Result, Diagnosable):
 
     @property
     def certificate(self) -> Certificate:
-        """What is known about the search; `climbs` climbs from other starts found nothing higher."""
-        return Certificate(self.converged, self.iterations, self.distance, self.boundary, 1, False)
+        """What is known about the search, which found nothing higher from any hill of a survey or from several starts."""
+        return Certificate(self.converged, self.iterations, self.gradient_norm, self.boundary, 1, False)
 
     @property
     def summary(self) -> pd.DataFrame:
