@@ -231,7 +231,7 @@ def _harrer2022(data: Data) -> dict[str, float]:
         "egger_slope": line.slope, "egger_slope_se": line.slope_se, "egger_t": line.statistic, "egger_p": line.p_value,
         "egger_limit": pet.estimate, "egger_limit_se": pet.se, "egger_limit_t": pet.statistic,
         "egger_limit_p": pet.p_value, "pet_modified": both.pet.estimate, "peese_modified": both.peese.estimate,
-        "limit": limit.estimate, "limit_ci_low": limit.ci_low, "limit_ci_high": limit.ci_high,
+        "limit": limit.estimate,
     }  # fmt: skip
 
 
