@@ -9,15 +9,13 @@ import numpy as np
 from scipy import special
 
 from comfrey.diagnostics._refit import all_but_one, refit, tests_of
-from comfrey.diagnostics._table import check_size, how, notes_of, of_one_coefficient, why_no_test
+from comfrey.diagnostics._series import ADDED, LEFT_OUT, Series
+from comfrey.diagnostics._table import check_size, notes_of, of_one_coefficient, why_no_test
 from comfrey.errors import InputError
 from comfrey.models._view import view_of
-from comfrey.results import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pandas as pd
 
     from comfrey.diagnostics._refit import Refits
     from comfrey.effects.measure import Array
@@ -31,102 +29,31 @@ Order = Literal["precision", "estimate"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class _Series(Result):
-    """A model fitted to one subset after the other.
+class _Tau2(Series):
+    """Refits with one variance; `tau2`, `i2`, `h2` have shape (n,), all else is as in `Series`."""
 
-    Attributes
-    ----------
-    labels : tuple of str
-        The study left out of, or added in, each row.
-    estimate, se, statistic, p_value, ci_low, ci_high : arrays of shape (n,), or (n, p) for a regression
-    tau2, i2, h2, q, q_p : arrays of shape (n,)
-    k : array of shape (n,)
-        Studies in the subset.
-    terms : tuple of str
-        Names of the p coefficients.
-    method, test : str
-    level : float
-    notes : tuple of str
-        Where a number is missing, and why.
-    """
-
-    labels: tuple[str, ...]
-    terms: tuple[str, ...]
-    estimate: Array
-    se: Array
-    statistic: Array
-    p_value: Array
-    ci_low: Array
-    ci_high: Array
     tau2: Array
     i2: Array
     h2: Array
-    q: Array
-    q_p: Array
-    k: Array
-    method: str
-    test: str
-    level: float
-    notes: tuple[str, ...]
 
-    @property
-    def summary(self) -> pd.DataFrame:
-        """One row a subset: coefficients with their intervals, then heterogeneity."""
-        import pandas as pd
-
-        table: dict[str, Array] = {}
-        for name in ("estimate", "se", "ci_low", "ci_high", "p_value"):
-            values = getattr(self, name)
-            if values.ndim == 1:
-                table[name] = values
-            else:
-                table |= {f"{name} {term}": values[:, j] for j, term in enumerate(self.terms)}
-        for name in ("tau2", "i2", "h2", "q", "q_p"):
-            table[name] = getattr(self, name)
-        table["k"] = self.k.astype(int)
-        return pd.DataFrame(table, index=pd.Index(self.labels, name=self._index))
-
-    @property
-    def _index(self) -> str:
-        return "study"
-
-    @property
-    def _what(self) -> str:
-        return "Refits"
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        """What was refitted, by which method and test."""
-        line = f"{how(self.method)}; test {self.test}; {self.level:.0%} intervals"
-        return (self._what, line, *(f"note: {text}" for text in self.notes))
+    def _heterogeneity(self) -> dict[str, Array]:
+        return {name: getattr(self, name) for name in ("tau2", "i2", "h2")}
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class LeaveOneOut(_Series):
-    """The model fitted without each study in turn; one value a study left out, attributes as in `_Series`."""
+class LeaveOneOut(_Tau2):
+    """The model fitted without each study in turn: one value a study left out."""
 
-    @property
-    def _index(self) -> str:
-        return "left out"
-
-    @property
-    def _what(self) -> str:
-        return f"Leave-one-out: {len(self.labels)} refits, each without one study"
+    _index, _said = LEFT_OUT
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class Cumulative(_Series):
-    """The model fitted to more and more studies; `order` holds their places as added, else as in `_Series`."""
+class Cumulative(_Tau2):
+    """The model fitted to more and more studies; `order` holds their places as added."""
+
+    _index, _said = ADDED
 
     order: np.ndarray[Any, np.dtype[np.intp]] = field(repr=False)
-
-    @property
-    def _index(self) -> str:
-        return "added"
-
-    @property
-    def _what(self) -> str:
-        return f"Cumulative: {len(self.labels)} fits, each with one more study"
 
 
 def leave_one_out(fit: AnyFit) -> LeaveOneOut:

@@ -2,115 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from comfrey.diagnostics._refit import refitter
-from comfrey.diagnostics._table import check_size, how
+from comfrey.diagnostics._series import AnySubsets
+from comfrey.diagnostics._table import check_size
 from comfrey.errors import InputError
 from comfrey.models._view import view_of
-from comfrey.results import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pandas as pd
 
     from comfrey.effects.measure import Array
     from comfrey.models._view import AnyFit
 
     Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
-__all__ = ["Subsets", "bounded", "masks_of", "place_of", "quantiles_of", "subsets"]
+__all__ = ["Subsets", "bounded", "masks_of", "subsets"]
 
 _BLOCK = 500_000  # numbers in one block of masks
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class Subsets(Result):
-    """The model fitted to n subsets of the studies.
+class Subsets(AnySubsets):
+    """The model fitted to n subsets of the studies; for its numbers see `AnySubsets`.
 
-    Attributes
-    ----------
-    estimate : array of shape (n,), or (n, p) for a regression
-    tau2, i2, h2, q : arrays of shape (n,)
-        Zero (H2 one) for a study alone; not-a-number where a subset cannot carry a regression.
-    k : array of int of shape (n,)
-        Studies in each subset.
-    complete : bool
-        Whether these are all non-empty subsets, or a sample of them.
-    seed : int or None
-        Of the sample.
+    A study alone has tau2 zero and H2 one; a subset that cannot carry a regression is not-a-number. `unproved` counts
+    the subsets whose maximum is not proved to be the highest.
     """
 
-    labels: tuple[str, ...]
-    terms: tuple[str, ...]
-    estimate: Array = field(repr=False)
-    tau2: Array = field(repr=False)
-    i2: Array = field(repr=False)
-    h2: Array = field(repr=False)
-    q: Array = field(repr=False)
-    k: np.ndarray[Any, np.dtype[np.int32]] = field(repr=False)
-    complete: bool
-    seed: int | None
     unproved: int
-    method: str
-    notes: tuple[str, ...]
-    _members: Bytes = field(repr=False)
-
-    def __len__(self) -> int:
-        return int(self.k.size)
-
-    def contains(self, study: int | str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which subsets hold a study, given by its place (from 0) or label: for colouring the display.
-
-        Raises
-        ------
-        InputError
-            If there is no such study.
-        """
-        at = place_of(study, self.labels, "study")
-        return (self._members[:, at >> 3] >> (at & 7) & 1).astype(bool)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a subset: estimate, tau2, i2, h2, q, k."""
-        import pandas as pd
-
-        if self.estimate.ndim == 1:
-            table: dict[str, Any] = {"estimate": self.estimate}
-        else:
-            table = {f"estimate {term}": self.estimate[:, j] for j, term in enumerate(self.terms)}
-        return pd.DataFrame({**table, "tau2": self.tau2, "i2": self.i2, "h2": self.h2, "q": self.q, "k": self.k})
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """Mean and quantiles of estimate, tau2 and I2 over the subsets."""
-        return quantiles_of(self.to_frame().drop(columns=["h2", "q"]))
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        """How many subsets, and whether they are all."""
-        which = "all" if self.complete else "a sample of"
-        first = f"{len(self)} subsets ({which} the non-empty subsets of {len(self.labels)} studies)"
-        return (first, how(self.method), *(f"note: {text}" for text in self.notes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; the subsets themselves by their summary."""
-        from comfrey.results import plain
-
-        return {
-            "labels": list(self.labels),
-            "terms": list(self.terms),
-            "n": len(self),
-            "complete": self.complete,
-            "seed": self.seed,
-            "unproved": self.unproved,
-            "method": self.method,
-            "summary": {name: plain(column) for name, column in self.summary.items()},
-            "notes": list(self.notes),
-        }
+        """Plain JSON values; the subsets themselves by their number and summary."""
+        return {**AnySubsets.to_dict(self), "unproved": self.unproved}
 
 
 def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
@@ -185,26 +113,6 @@ def subsets(fit: AnyFit, maximum: int = 2**20 - 1, seed: int = 0) -> Subsets:
         notes=tuple(notes),
         _members=members,
     )
-
-
-def place_of(unit: int | str, labels: tuple[str, ...], argument: str) -> int:
-    """Place of a study or cluster that is given by its place or label."""
-    if isinstance(unit, str):
-        if unit not in labels:
-            raise InputError(argument, found=repr(unit), expected=f"one of {', '.join(labels[:10])}")
-        return labels.index(unit)
-    if not 0 <= unit < len(labels):
-        raise InputError(argument, found=unit, expected=f"a place from 0 to {len(labels) - 1}")
-    return unit
-
-
-def quantiles_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean and quantiles of each column."""
-    import pandas as pd
-
-    shares = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
-    quantiles = frame.quantile(list(shares.values())).set_axis(list(shares), axis=0)
-    return pd.concat([frame.mean().to_frame("mean").T, quantiles])
 
 
 def bounded(k: int, maximum: int) -> tuple[int, bool]:

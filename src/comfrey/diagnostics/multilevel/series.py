@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from comfrey.diagnostics._series import ADDED, LEFT_OUT, Series
 from comfrey.diagnostics.multilevel._refits import refit_all, tests_of
 from comfrey.diagnostics.multilevel._units import gathered, read_units
 from comfrey.errors import InputError
 from comfrey.models.multilevel._reading import column
-from comfrey.results import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,109 +27,60 @@ __all__ = ["MultilevelCumulative", "MultilevelLeaveOneOut", "cumulative", "leave
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class _Series(Result):
+class _Variances(Series):
     """A multilevel model fitted to n sets of effects, one after the other.
 
     Attributes
     ----------
     labels : tuple of str
         The effect (``row i``) or cluster left out of, or added in, each row.
-    estimate, se, statistic, p_value, ci_low, ci_high : arrays of shape (n,), or (n, p) with moderators
     components, component_names : array of shape (n, m), tuple of m str
         Variances and correlations, as the fit names them.
     i2 : array of shape (n, number of terms)
         Share of each variance in percent; empty with inner | outer terms.
-    q, q_p : arrays of shape (n,)
-        Cochran's Q with V alone, and its p-value.
-    k, size : arrays of shape (n,)
-        Effects in the set; effects in the unit left out or added.
+    size : array of shape (n,)
+        Effects in the unit left out or added.
     by : str
         What is left out or added: ``effect`` or ``cluster``.
-    notes : tuple of str
-        Where a number is missing, and why.
     """
 
-    labels: tuple[str, ...]
-    terms: tuple[str, ...]
     random: tuple[str, ...]
-    estimate: Floats
-    se: Floats
-    statistic: Floats
-    p_value: Floats
-    ci_low: Floats
-    ci_high: Floats
     components: Floats
     component_names: tuple[str, ...]
     i2: Floats
-    q: Floats
-    q_p: Floats
-    k: Ints
     size: Ints
     by: str
-    method: str
-    test: str
-    level: float
-    notes: tuple[str, ...]
+
+    def _heterogeneity(self) -> dict[str, Floats]:
+        table = {name: self.components[:, i] for i, name in enumerate(self.component_names)}
+        return table | {f"i2 {name}": self.i2[:, i] for i, name in enumerate(self.random[: self.i2.shape[1]])}
 
     @property
-    def summary(self) -> pd.DataFrame:
-        """One row a set: coefficients with their intervals, then variances, shares and heterogeneity."""
-        table: dict[str, Any] = {}
-        for name in ("estimate", "se", "ci_low", "ci_high", "p_value"):
-            values = getattr(self, name)
-            if values.ndim == 1:
-                table[name] = values
-            else:
-                table |= {f"{name} {term}": values[:, j] for j, term in enumerate(self.terms)}
-        table |= {name: self.components[:, i] for i, name in enumerate(self.component_names)}
-        table |= {f"i2 {name}": self.i2[:, i] for i, name in enumerate(self.random[: self.i2.shape[1]])}
-        table |= {"q": self.q, "q_p": self.q_p, "k": self.k}
-        return pd.DataFrame(table, index=pd.Index(self.labels, name=self._index))
+    def _model(self) -> str:
+        return f"Multilevel model by {self.method}"
 
     @property
-    def _index(self) -> str:
-        return "set"
-
-    @property
-    def _what(self) -> str:
-        return "Refits"
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        """What was refitted, by which method and test."""
-        line = f"Multilevel model by {self.method}; test {self.test}; {self.level:.0%} intervals"
-        return (self._what, line, *(f"note: {text}" for text in self.notes))
+    def _unit(self) -> str:
+        return self.by
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class MultilevelLeaveOneOut(_Series):
-    """The model fitted without each effect or cluster in turn; attributes as in `_Series`."""
+class MultilevelLeaveOneOut(_Variances):
+    """The model fitted without each effect or cluster in turn."""
 
-    @property
-    def _index(self) -> str:
-        return "left out"
-
-    @property
-    def _what(self) -> str:
-        return f"Leave-one-out: {len(self.labels)} refits, each without one {self.by}"
+    _index, _said = LEFT_OUT
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class MultilevelCumulative(_Series):
-    """The model fitted to more and more effects or clusters; attributes as in `_Series`.
+class MultilevelCumulative(_Variances):
+    """The model fitted to more and more effects or clusters.
 
     `order` holds for each effect the step at which it was added, shape (k,).
     """
 
+    _index, _said = ADDED
+
     order: Ints = field(repr=False)
-
-    @property
-    def _index(self) -> str:
-        return "added"
-
-    @property
-    def _what(self) -> str:
-        return f"Cumulative: {len(self.labels)} fits, each with one more {self.by}"
 
 
 def leave_one_out(fit: MultilevelFit, cluster: Any = None) -> MultilevelLeaveOneOut:

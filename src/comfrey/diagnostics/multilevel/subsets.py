@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from comfrey.diagnostics._series import AnySubsets
 from comfrey.diagnostics.multilevel._refits import refit_all
 from comfrey.diagnostics.multilevel._units import read_units
-from comfrey.diagnostics.subsets import bounded, masks_of, place_of, quantiles_of
+from comfrey.diagnostics.subsets import bounded, masks_of
 from comfrey.errors import NotEstimableError
-from comfrey.results import Result, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,88 +26,45 @@ MAXIMUM = 2**10 - 1  # fits: ten clusters in full, about ten seconds for a few h
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, kw_only=True)
-class MultilevelSubsets(Result):
+class MultilevelSubsets(AnySubsets):
     """The model fitted to n subsets of the effects or clusters.
 
     Attributes
     ----------
-    labels : tuple of str
-        The effects (``row i``) or clusters.
-    estimate : array of shape (n,), or (n, p) with moderators
     components, component_names : array of shape (n, m), tuple of m str
         Variances and correlations, as the fit names them.
     tau2, i2, h2 : arrays of shape (n,)
         Total variance of the random effects, its share in that of a typical effect in percent, and one plus its ratio
         to the typical sampling variance; not-a-number with inner | outer terms, whose variances differ by level.
-    q : array of shape (n,)
-    k, units : arrays of shape (n,)
-        Effects, and effects or clusters, in each subset.
-    complete : bool
-        Whether these are all non-empty subsets, or a sample of them.
-    seed : int or None
-        Of the sample.
+    units : array of shape (n,)
+        Effects or clusters in each subset.
+    by : str
+        What is in or out: ``effect`` or ``cluster``.
     """
 
-    labels: tuple[str, ...]
-    terms: tuple[str, ...]
-    estimate: Floats = field(repr=False)
     components: Floats = field(repr=False)
     component_names: tuple[str, ...]
-    tau2: Floats = field(repr=False)
-    i2: Floats = field(repr=False)
-    h2: Floats = field(repr=False)
-    q: Floats = field(repr=False)
-    k: Ints = field(repr=False)
     units: Ints = field(repr=False)
-    complete: bool
-    seed: int | None
     by: str
-    method: str
-    notes: tuple[str, ...]
-    _members: np.ndarray[Any, np.dtype[np.uint8]] = field(repr=False)
-
-    def __len__(self) -> int:
-        return int(self.k.size)
-
-    def contains(self, unit: int | str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which subsets hold an effect or cluster, given by its place (from 0) or label.
-
-        Raises
-        ------
-        InputError
-            If there is no such unit.
-        """
-        at = place_of(unit, self.labels, "unit")
-        return (self._members[:, at >> 3] >> (at & 7) & 1).astype(bool)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a subset: estimate, variances and correlations, tau2, i2, h2, q, k, units."""
-        import pandas as pd
-
-        if self.estimate.ndim == 1:
-            table: dict[str, Any] = {"estimate": self.estimate}
-        else:
-            table = {f"estimate {term}": self.estimate[:, j] for j, term in enumerate(self.terms)}
-        table |= {name: self.components[:, i] for i, name in enumerate(self.component_names)}
-        return pd.DataFrame(table | {name: getattr(self, name) for name in ("tau2", "i2", "h2", "q", "k", "units")})
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """Mean and quantiles of the estimate, the variances and I2 over the subsets."""
-        return quantiles_of(self.to_frame().drop(columns=["h2", "q"]))
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        """How many subsets, and whether they are all."""
-        which = "all" if self.complete else "a sample of"
-        first = f"{len(self)} subsets ({which} the non-empty subsets of {len(self.labels)} {self.by}s)"
-        return (first, f"Multilevel model by {self.method}", *(f"note: {text}" for text in self.notes))
+        return AnySubsets.to_frame(self).assign(units=self.units)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; the subsets themselves by their summary."""
-        names = ("labels", "terms", "complete", "seed", "by", "method", "notes")
-        table = {name: plain(getattr(self, name)) for name in names}
-        return table | {"n": len(self), "summary": {name: plain(values) for name, values in self.summary.items()}}
+        """Plain JSON values; the subsets themselves by their number and summary."""
+        return {**AnySubsets.to_dict(self), "by": self.by}
+
+    def _variances(self) -> dict[str, Floats]:
+        return {name: self.components[:, i] for i, name in enumerate(self.component_names)}
+
+    @property
+    def _model(self) -> str:
+        return f"Multilevel model by {self.method}"
+
+    @property
+    def _units(self) -> str:
+        return f"{self.by}s"
 
 
 def subsets(fit: MultilevelFit, cluster: Any = None, maximum: int = MAXIMUM, seed: int = 0) -> MultilevelSubsets:
