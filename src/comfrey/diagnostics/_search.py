@@ -14,6 +14,7 @@ from scipy import special
 from comfrey.diagnostics._moments import gram, heterogeneity_of_subsets, invert, moments_of_subsets, scan_of_subsets
 from comfrey.errors import ConvergenceError
 from comfrey.models._profile import Moments, Observed, log_likelihood
+from comfrey.models._root import Place, crossing, next_place
 
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
@@ -129,10 +130,13 @@ def _score(m: Moments[Array], restricted: bool) -> Array:
     return m.ypp - (m.trace if restricted else m.sum_w)
 
 
-def _ratio(m: Moments[Array], restricted: bool) -> Array:
-    """``tr P / y'PPy`` (or ``tr W`` in its place): nearly straight in tau2, and one at a root of the score."""
-    with np.errstate(divide="ignore"):
-        return np.asarray((m.trace if restricted else m.sum_w) / m.ypp, dtype=float)
+def _place(tau2: Array, m: Moments[Array], restricted: bool, k: int) -> Place[Array]:
+    """Value and slope of ``tr P / y'PPy - 1`` (or ``tr W`` in its place): nearly straight, zero where the score is."""
+    b, b2 = (m.trace, m.trace2) if restricted else (m.sum_w, m.sum_w2)
+    # by Cauchy and Schwarz; rounding can leave less where variances lie far apart, and a step would seem small
+    b2 = np.maximum(b2, b * b / k)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return Place(tau2, b / m.ypp - 1.0, (2.0 * b * m.yppp - b2 * m.ypp) / m.ypp / m.ypp)
 
 
 def _maximise(data: Observed, masks: Array, df: Array, restricted: bool) -> Found:
@@ -149,11 +153,12 @@ def _maximise(data: Observed, masks: Array, df: Array, restricted: bool) -> Foun
     grid = low * np.expm1(np.linspace(0.0, np.log1p(bound / low), points + 1))
     found = scan_of_subsets(data, masks, grid)
     score = _score(found, restricted)
-    at = np.nonzero((score[:, :-1] > 0) & (score[:, 1:] <= 0))
-    rows, left = at[0], at[1]
-    ratio_at = _ratio(found, restricted)
-    ends = ratio_at[at], ratio_at[rows, left + 1]
-    roots = _climb(data, masks, restricted, rows, grid[left], grid[left + 1], *ends)
+    rows, left = np.nonzero((score[:, :-1] > 0) & (score[:, 1:] <= 0))
+    ends = (
+        _place(grid[place], Moments(*(item[rows, place] for item in found)), restricted, data.k)
+        for place in (left, left + 1)
+    )
+    roots = _climb(data, masks, restricted, rows, *ends)
     new_rows, new_roots, proved = _settle(data, masks, restricted, grid, found, max(0.0, high - 2.0 * low), rows, roots)
     rows, roots = np.concatenate((rows, new_rows)), np.concatenate((roots, new_roots))
     tau2[rows] = roots
@@ -172,39 +177,35 @@ def _likelihood(data: Observed, mask: Array, tau2: float, restricted: bool) -> f
 
 
 def _climb(
-    data: Observed, masks: Array, restricted: bool, rows: Rows, low: Array, high: Array, at_low: Array, at_high: Array
+    data: Observed, masks: Array, restricted: bool, rows: Rows, left: Place[Array], right: Place[Array]
 ) -> Array:
-    """Roots of the scores in their brackets: Newton on ``tr P / y'PPy``, held inside by bisection.
-
-    `at_low` and `at_high` are its values at the ends, below and above one.
-    """
-    low, high = low.copy(), high.copy()
-    with np.errstate(invalid="ignore"):
-        tau2 = low + (high - low) * (1.0 - at_low) / (at_high - at_low)
+    """Roots of the scores between two places, by inverse cubic interpolation (:mod:`comfrey.models._root`)."""
+    low, high = left.x.copy(), right.x.copy()
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        tau2 = crossing(left, right)
     tau2 = np.where((low < tau2) & (tau2 < high), tau2, 0.5 * (low + high))
+    nearer = np.abs(left.value) < np.abs(right.value)
+    last = Place(*(np.where(nearer, x, z) for x, z in zip(left, right, strict=True)))
     active = np.arange(rows.size)
     for _ in range(_STEPS):
         if active.size == 0:
             return tau2
         now = tau2[active]
         m = moments_of_subsets(data, masks, now, rows[active])
-        score = _score(m, restricted)
+        score, here = _score(m, restricted), _place(now, m, restricted, data.k)
         low[active] = np.where(score > 0, now, low[active])
         high[active] = np.where(score > 0, high[active], now)
+        new, share = next_place(here, last)
+        # the next step is of the order of this one squared, times the last value squared: below rounding
         b, b2 = (m.trace, m.trace2) if restricted else (m.sum_w, m.sum_w2)
-        # by Cauchy and Schwarz; rounding can leave less where variances lie far apart, and a step would seem small
-        b2 = np.maximum(b2, b * b / data.k)
-        rise = 2.0 * b * m.yppp - b2 * m.ypp
-        with np.errstate(invalid="ignore", divide="ignore"):
-            move = np.where(rise > 0, score * m.ypp / rise, np.inf)
-        near = move * move * b2 <= 1e-17 * now * b  # quadratic: the next step is below rounding
-        new = now + move
+        with np.errstate(invalid="ignore", over="ignore"):
+            near = (new - now) ** 2 * np.maximum(b2, b * b / data.k) * share <= 1e-17 * now * b
         inside = (low[active] < new) & (new < high[active])
         done = near | (high[active] - low[active] <= 1e-14 * high[active]) | (score == 0)
         new = np.where(near, np.clip(new, low[active], high[active]), new)
         new = np.where(inside | near, new, np.where(done, now, 0.5 * (low[active] + high[active])))
         tau2[active] = new
-        active = active[~done]
+        active, last = active[~done], Place(*(item[~done] for item in here))
     wide = active[(high - low)[active] > 1e-9 * high[active]]
     if wide.size:
         raise ConvergenceError(f"the search for tau2 did not end for {wide.size} subsets")
@@ -250,8 +251,10 @@ def _settle(
         outer = (score[:, 0] > 0) & (score[:, -1] <= 0)  # that root is known already
         i, j = np.nonzero(rising & (rising.sum(axis=1) > outer)[:, None])
         if i.size:
-            ratio = _ratio(Moments(*columns), restricted)
-            bracket = ends[i, j], ends[i, j + 1], ratio[i, j], ratio[i, j + 1]
+            bracket = (
+                _place(ends[i, at], Moments(*(item[i, at] for item in columns)), restricted, data.k)
+                for at in (j, j + 1)
+            )
             root = _climb(data, masks, restricted, part.rows[i], *bracket)
             extra_rows.append(part.rows[i])
             extra.append(root)

@@ -14,7 +14,7 @@ from scipy import special
 from comfrey.errors import ConvergenceError
 from comfrey.models._maximum import maximise
 from comfrey.models._profile import Observed
-from comfrey.models._root import Place, crossing
+from comfrey.models._root import Place, crossing, next_place
 
 if TYPE_CHECKING:
     from comfrey.effects.measure import Array
@@ -285,10 +285,7 @@ def _climb(work: _Work, restricted: bool, low: Array, high: Array, tau2: Array, 
         rising = m.a > m.b
         low, high = np.where(rising, tau2, low), np.where(rising, high, tau2)
         here = _place(tau2, m.a, m.b, m.b2, m.c)
-        new, share = crossing(here, last), np.clip(last.value * last.value, 1e-4, 1.0)
-        plain = ~(np.isfinite(new) & (last.slope > 0.0))
-        if plain.any():
-            new[plain], share[plain] = (tau2 - here.value / here.slope)[plain], 1.0
+        new, share = next_place(here, last)
         step = new - tau2
         # the next step is of the order of this one squared, times the last value squared: below rounding
         near = step * step * m.b2 * share <= 1e-16 * tau2 * m.b
