@@ -290,3 +290,10 @@ def test_a_partial_correlation_from_the_t_of_its_coefficient():
         np.testing.assert_allclose(found.yi, own.yi, rtol=1e-13)
         np.testing.assert_allclose(found.vi, own.vi, rtol=1e-13)
         assert found.n.tolist() == [40, 25]
+
+
+def test_degrees_of_freedom_that_are_not_needed_are_said_to_be():
+    for precision in ({"se": [0.2, 0.3]}, {"t": [2.0, 3.0]}):
+        sizes = cf.effect_sizes("GEN", estimate=[0.4, 0.9], df=[20, 30], **precision)
+        assert sizes.derivation.endswith("df was given and is not needed for it")
+    assert "not needed" not in cf.effect_sizes("GEN", estimate=[0.4, 0.9], p=[0.04, 0.01], df=[20, 30]).derivation

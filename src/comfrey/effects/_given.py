@@ -45,6 +45,16 @@ def read_given(
             expected="exactly one of variance, se, ci_low with ci_high, t, f, z or p beside it",
         )
     names = given[0]
+    yi, vi, warnings, derivation = _read(measure, columns, names, level, scale)
+    if "df" in columns and names[0] not in {"ci_low", "p"}:
+        derivation += "; df was given and is not needed for it"
+    return yi, vi, warnings, derivation
+
+
+def _read(
+    measure: Measure, columns: Mapping[str, Array], names: tuple[str, ...], level: float, scale: str | None
+) -> tuple[Array, Array, list[tuple[int, str]], str]:
+    """Read the estimate and the one kind of precision that is named."""
     estimate = columns["estimate"]
     if scale == "reading":
         _inside(measure, "estimate", estimate)
