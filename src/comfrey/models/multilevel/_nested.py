@@ -168,9 +168,9 @@ class NestedEngine:
         pieces = [(level.term, *piece) for level, piece in zip(self.levels, inside, strict=True)]
         if self.rows_term is not None:
             pieces.append((self.rows_term, *self._rows(precision, told, doubt)))
-        beta, spread = np.array([own.beta for own in best])[:, None], np.array([own.beta_covariance for own in best])
+        beta, spread = np.array([own.beta for own in best]), np.array([own.beta_covariance for own in best])
         for term, applied, diagonal in pieces:
-            residual = applied[:, 0] - (beta @ applied[:, 1:])[:, 0]
+            residual = applied[:, 0] - np.einsum("mp,mpk->mk", beta, applied[:, 1:])
             gradient[:, term] = np.einsum("mk,mk->m", residual, residual) - diagonal.sum(axis=1)
             if restricted:
                 inner = applied[:, 1:] @ applied[:, 1:].swapaxes(1, 2)

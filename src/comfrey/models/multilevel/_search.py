@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -86,9 +87,23 @@ def _differences(places: Floats, x: Floats, slopes: list[Floats], gradient: Floa
     return 0.5 * (out + out.T)
 
 
+def _spectrum(matrix: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues, rising, and eigenvectors; of one or two rows in closed form, as most searches have no more."""
+    if matrix.shape[0] == 1:
+        return matrix[0], np.ones((1, 1))
+    if matrix.shape[0] > 2:
+        values, vectors = np.linalg.eigh(matrix)
+        return values, vectors
+    (a, b), (_, d) = matrix.tolist()
+    angle = 0.5 * math.atan2(2.0 * b, a - d)
+    middle, reach = 0.5 * (a + d), math.hypot(0.5 * (a - d), b)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return np.array([middle - reach, middle + reach]), np.array([[-sine, cosine], [cosine, sine]])
+
+
 def _ascent(curvature: Floats, slope: Floats) -> tuple[Floats, float, Floats | None]:
     """Newton step with a curvature made negative definite, its decrement, and a way that curves upwards, if any."""
-    values, vectors = (-curvature[0], np.ones((1, 1))) if slope.size == 1 else np.linalg.eigh(-curvature)
+    values, vectors = _spectrum(-curvature)
     largest = max(float(np.abs(values).max(initial=0.0)), 1e-300)
     floor = 1e-10 * largest
     strength = np.maximum(np.abs(values), floor)

@@ -210,7 +210,6 @@ def _assemble(
     beta, covariance = coefficients(problem, found)
     test, level = options["test"], options["level"]
     tests = _tests(beta, covariance, df, level)
-    table = pd.DataFrame({"term": list(design.names), **tests})
     parameters = name_parameters(terms)
     values, notes, boundary = read_parameters(problem, x, w, parameters)
     if 2 * len(parameters) > k - p:
@@ -223,7 +222,7 @@ def _assemble(
     first = {name: float(column[0]) for name, column in tests.items()}
     named = {kind: tuple(item.name for item in parameters if item.kind == kind) for kind in values}
     return MultilevelFit(
-        method=method, test=test, level=level, k=k, p=p, coefficients=table, covariance=covariance,
+        method=method, test=test, level=level, k=k, p=p, _tests=tests, covariance=covariance,
         random=tuple(term.name for term in terms),
         structure=tuple(term.structure if isinstance(term, StructuredTerm) else "" for term in terms),
         groups=np.array([count(term.codes) for term in terms], dtype=np.intp),

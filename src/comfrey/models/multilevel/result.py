@@ -18,7 +18,7 @@ from comfrey.models.multilevel._methods import Diagnosable
 from comfrey.models.multilevel._reading import codes_of, column
 from comfrey.models.multilevel._terms import StructuredTerm
 from comfrey.models.multilevel.robust import RobustFit, WaldTest, model_wald, robust_fit
-from comfrey.results import Result
+from comfrey.results import Result, plain
 
 if TYPE_CHECKING:
     from comfrey.models.multilevel._grouping import Floats, Ints
@@ -56,7 +56,7 @@ class MultilevelFit(Result, Diagnosable):
         Numbers of effects and coefficients.
     groups : ndarray (terms,)
         Number of groups of each term.
-    coefficients : DataFrame
+    coefficients : DataFrame (a property)
         term estimate se statistic df p_value ci_low ci_high; df is infinite for z.
     estimate, se, statistic, df, p_value, ci_low, ci_high : float
         The first coefficient (the pooled effect when there is no moderator).
@@ -99,7 +99,7 @@ class MultilevelFit(Result, Diagnosable):
     p_value: float
     ci_low: float
     ci_high: float
-    coefficients: pd.DataFrame
+    _tests: dict[str, Floats]
     covariance: Floats
     sigma2: Floats
     sigma2_names: tuple[str, ...]
@@ -141,6 +141,15 @@ class MultilevelFit(Result, Diagnosable):
     def certificate(self) -> Certificate:
         """What is known about the search, which found none higher from any hill of a survey or from several starts."""
         return Certificate(self.converged, self.iterations, self.gradient_norm, self.boundary, 1, False)
+
+    @property
+    def coefficients(self) -> pd.DataFrame:
+        """One row a coefficient: term estimate se statistic df p_value ci_low ci_high; df is infinite for z."""
+        return pd.DataFrame({"term": list(self._state.design.names), **self._tests})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, the table of coefficients among them."""
+        return {**Result.to_dict(self), "coefficients": plain(self.coefficients)}
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -216,7 +225,7 @@ class MultilevelFit(Result, Diagnosable):
         """
         state = self._state
         codes = codes_of(column(cluster, "cluster", state.data), "cluster", self.k)[0]
-        beta = self.coefficients["estimate"].to_numpy(dtype=float)
+        beta = self._tests["estimate"]
         w = state.problem.cells(state.found.x)
         return robust_fit(state.problem, w, state.design.names, beta, kind, codes, self.level)
 
@@ -284,7 +293,7 @@ class MultilevelFit(Result, Diagnosable):
         """
         level = check_level(self.level if level is None else level)
         problem = self._state.problem
-        df = float(self.coefficients["df"].min())
+        df = float(self._tests["df"].min())
         return predicted_effects(problem, problem.cells(self._state.found.x), level, df)
 
     def predict(self, new_data: Any = None, level: float | None = None) -> pd.DataFrame:
@@ -313,10 +322,10 @@ class MultilevelFit(Result, Diagnosable):
             matrix = np.ones((1, 1)) if state.design.intercept_only else state.design.matrix
         else:
             matrix = read_new(state.design, new_data)
-        estimate = matrix @ self.coefficients["estimate"].to_numpy(dtype=float)
+        estimate = matrix @ self._tests["estimate"]
         variance = np.einsum("ij,jk,ik->i", matrix, self.covariance, matrix)
         spread, notes = self._spread(len(matrix), own, new_data)
-        df = self.coefficients["df"].to_numpy(dtype=float).min()
+        df = float(self._tests["df"].min())
         quantile = float(stats.norm.ppf(0.5 + level / 2) if np.isinf(df) else stats.t.ppf(0.5 + level / 2, df))
         se = np.sqrt(variance)
         wide = quantile * np.sqrt(variance + spread)
