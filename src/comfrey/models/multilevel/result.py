@@ -140,7 +140,7 @@ class MultilevelFit(Result, Diagnosable):
     @property
     def certificate(self) -> Certificate:
         """What is known about the search, which found none higher from any hill of a survey or from several starts."""
-        return Certificate(self.converged, self.iterations, self.gradient_norm, self.boundary, 1, False)
+        return Certificate(self.converged, self.iterations, self.distance, self.boundary, 1, False)
 
     @property
     def coefficients(self) -> pd.DataFrame:
