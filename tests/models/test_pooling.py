@@ -181,3 +181,49 @@ def test_every_number_is_finite_or_explained(rows, method):
         assert math.isfinite(value)
     if any(math.isnan(value) for value in (fit.statistic, fit.pi_low, fit.se_tau2)):
         assert fit.notes
+
+
+def test_criteria_are_those_of_metafor():
+    # fitstats(rma(yi, vi, method=m)) and, last, fitstats(rma(yi, vi, mods=~x)); metafor 3.8.1, five decimals printed
+    yi = [-0.9, -1.6, -1.3, -1.4, -0.2, -0.8, -1.6, 0, -0.5, -1.4, -0.3, 0.4, 0]
+    vi = [0.3, 0.2, 0.4, 0.02, 0.05, 0.007, 0.2, 0.004, 0.06, 0.07, 0.01, 0.5, 0.07]
+    x = {"x": [44, 55, 42, 52, 13, 44, 19, 13, 27, 42, 18, 33, 33]}
+    expected = {
+        "REML": (28.23363, 29.20344),
+        "ML": (29.15206, 30.28196),
+        "DL": (29.15743, 30.28732),
+        "EE": (139.16514, 139.73009),
+    }
+    for method, criteria in expected.items():
+        fit = cf.pool(yi, vi, method=method)
+        assert (fit.aic, fit.bic) == pytest.approx(criteria, abs=6e-6)
+    fit = cf.pool(yi, vi, moderators="x", data=x)
+    assert (fit.aic, fit.bic) == pytest.approx((22.160269, 23.353954), abs=6e-6)
+    held = cf.pool(yi, vi, tau2=0.1, method="ML")
+    assert held.aic == pytest.approx(2 - 2 * held.log_likelihood)
+    assert cf.pool([0.1], [0.2]).to_dict()["aic"] is None
+
+
+@pytest.mark.parametrize("method", ["REML", "ML", "DL", "EB", "SJ", "HE", "PMM", "EE"])
+def test_plain_numbers_and_arrays_give_the_same(method, monkeypatch):
+    rng = np.random.default_rng(11)
+    sets = [
+        (rng.normal(0.3, rng.uniform(0, 2), k) * scale, rng.uniform(0.01, 1, k) ** rng.integers(1, 4) * scale**2)
+        for k in (2, 3, 5, 10, 25)
+        for scale in (1.0, 1e-30, 1e40)
+    ]
+    few = [cf.pool(yi, vi, method=method) for yi, vi in sets]
+    monkeypatch.setattr("comfrey.models._observed.FEW", 0)
+    for (yi, vi), plain in zip(sets, few, strict=True):
+        array = cf.pool(yi, vi, method=method)
+        scale = float(np.sqrt(vi.min()))
+        # the same sums in another order: rounding alone, and of tau2 next to zero
+        assert plain.tau2 == pytest.approx(array.tau2, rel=1e-11, abs=1e-13 * scale**2)
+        for name in ("estimate", "se", "ci_low", "pi_high"):
+            assert getattr(plain, name) == pytest.approx(
+                getattr(array, name), rel=1e-11, abs=1e-12 * scale, nan_ok=True
+            )
+        for name in ("q", "i2", "h2", "log_likelihood", "p_value"):
+            assert getattr(plain, name) == pytest.approx(getattr(array, name), rel=1e-10, abs=1e-10)
+        assert plain.certificate.global_maximum == array.certificate.global_maximum
+        assert plain.certificate.local_maxima == array.certificate.local_maxima

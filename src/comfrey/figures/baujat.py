@@ -84,7 +84,7 @@ def baujat_plot(
         ax = house_axes(ax, 5.6, 4.2)
         ax.set(xlim=(0.0, 1.08 * (x.max(initial=0.0) or 1.0)), ylim=(0.0, 1.1 * (y.max(initial=0.0) or 1.0)))
         ax.set_xlabel("Squared Pearson residual (part in heterogeneity)")
-        ax.set_ylabel("Squared shift of the result without the study")
+        ax.set_ylabel("Squared shift of the result without it")
         ax.scatter(
             x, y, s=26, color=COLOURS["accent"], edgecolors=COLOURS["paper"], linewidths=0.6, zorder=3, clip_on=False,
             label="_studies",

@@ -32,7 +32,7 @@ class HeterogeneityIntervals(NamedTuple):
 
 
 _SHARED = (
-    "k", "tau2", "se_tau2", "i2", "h2", "q", "q_df", "q_p", "log_likelihood", "hk_factor", "weights",
+    "k", "tau2", "se_tau2", "i2", "h2", "q", "q_df", "q_p", "log_likelihood", "aic", "bic", "hk_factor", "weights",
     "yi", "vi", "n", "labels", "rows", "dropped",
 )  # fmt: skip
 
@@ -142,6 +142,25 @@ class Fitted(Diagnosable, Result):
     def log_likelihood(self) -> float:
         """Log-likelihood, restricted where the method is REML."""
         return self._fit.log_likelihood
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, ``2 m - 2 log L`` with m coefficients and, where it was estimated, tau2.
+
+        Of fits by REML, compare only those with the same moderators.
+        """
+        return 2.0 * self._estimated - 2.0 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, ``m log n - 2 log L``; n is the number of studies, less the coefficients under REML."""
+        n = self.q_df if self.method == "REML" else self.k
+        return self._estimated * math.log(max(n, 1)) - 2.0 * self.log_likelihood
+
+    @property
+    def _estimated(self) -> int:
+        held = self.method == "EE" or math.isnan(self.se_tau2)
+        return self.k - self.q_df + (0 if held else 1)
 
     @property
     def hk_factor(self) -> float:
