@@ -28,6 +28,7 @@ _BLOCK = 2_000_000
 _POOR = 1e-8
 _SINGULAR = 1e-13  # the same of the weighted basis, against its largest
 _RANK = 1e-10  # least singular value of moderators scaled to one: below it they do not vary
+_LARGEST = 1e140  # of a moderator, and one over its smallest: the squares of its coefficients are numbers too
 
 
 class Refits(NamedTuple):
@@ -88,7 +89,9 @@ def _with_rough(fit: FitView, masks: Array, found: Refits) -> Refits:
         keep = masks[row] > 0
         X = fit.X[keep]
         size = np.abs(X).max(axis=0)
-        if not (size > 0).all() or np.linalg.svd(X / size, compute_uv=False)[-1] < _RANK:
+        if not ((size > 1.0 / _LARGEST) & (size < _LARGEST)).all():
+            continue
+        if np.linalg.svd(X / size, compute_uv=False)[-1] < _RANK:
             continue
         alone = _alone(fit, keep, X)
         if alone is not None:
