@@ -23,6 +23,7 @@ _SHARES = {
     1: (0.0, 0.01, 0.04, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 4.0, 8.0),
     2: (0.0, 0.05, 0.25, 0.8, 3.0),
 }
+_NO_START = "The covariance matrix could not be factored at any start. Check the scale of vi_or_V."
 HIGHER = 1e-6  # of the log-likelihood, beyond which another maximum is higher
 
 
@@ -101,7 +102,7 @@ def _ranked(problem: Problem, places: Sequence[Floats]) -> list[Floats]:
     """Order places by their likelihood, the highest first, without those where it cannot be computed."""
     ranked = [pair for pair in zip(problem.heights(places), places, strict=True) if pair[0] > -math.inf]
     if not ranked:
-        raise ConvergenceError("The covariance matrix could not be factored at any start. Check the scale of vi_or_V.")
+        raise ConvergenceError(_NO_START)
     return [place for _, place in sorted(ranked, key=lambda pair: -pair[0])]
 
 
@@ -110,19 +111,18 @@ def _hills(problem: Problem) -> list[Floats]:
 
     From nothing to several times what the effects vary by in all; whatever maximum has such a place has a climb.
     """
-    shares = np.array(_SHARES[len(problem.blocks)]) * problem.total * len(problem.blocks)
-    axis = np.log1p(shares / problem.unit)
-    places = np.stack(np.meshgrid(*[axis] * len(problem.blocks), indexing="ij"), axis=-1).reshape(
-        -1, len(problem.blocks)
-    )
-    shape = (axis.size,) * len(problem.blocks)
-    height = np.array(problem.heights(list(places))).reshape(shape)
+    count = len(problem.blocks)
+    axis = np.log1p(np.array(_SHARES[count]) * problem.total * count / problem.unit)
+    shape = (axis.size,) * count
+    height = np.array(problem.heights([axis[list(place)] for place in np.ndindex(shape)])).reshape(shape)
     around = np.pad(height, 1, constant_values=-math.inf)
-    top = np.ones(shape, dtype=bool)
-    for shift in product((0, 1, 2), repeat=len(shape)):
-        neighbour = around[tuple(slice(start, start + axis.size) for start in shift)]
-        top &= height >= neighbour
-    return _ranked(problem, list(places[top.ravel()]))
+    top = np.isfinite(height)
+    for shift in product((0, 1, 2), repeat=count):
+        top &= height >= around[tuple(slice(start, start + axis.size) for start in shift)]
+    places = sorted(np.argwhere(top).tolist(), key=lambda place: -float(height[tuple(place)]))
+    if not places:
+        raise ConvergenceError(_NO_START)
+    return [axis[place] for place in places]
 
 
 def solve_near(problem: Problem, start: Floats) -> Found:

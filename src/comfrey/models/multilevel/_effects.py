@@ -50,7 +50,7 @@ def predicted_effects(problem: Problem, w: Floats, level: float, df: float) -> p
         effects = (residual @ covariance) * problem.scale
         error = covariance - covariance @ inside @ covariance
         se = np.sqrt(np.maximum(np.einsum("gss->gs", error), 0.0)) * problem.scale
-        labels = np.array(term.outer_labels if isinstance(term, StructuredTerm) else term.labels, dtype=object)
+        labels = np.array(list(term.outer_labels if isinstance(term, StructuredTerm) else term.labels), dtype=object)
         frame = pd.DataFrame({"term": term.name, "group": np.repeat(labels, s)})
         frame["level"] = np.tile(np.array(levels, dtype=object), groups)
         frame["estimate"], frame["se"] = effects.reshape(-1), se.reshape(-1)

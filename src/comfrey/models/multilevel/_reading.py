@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,32 @@ from comfrey.errors import InputError
 
 if TYPE_CHECKING:
     from comfrey.models.multilevel._grouping import Floats, Ints
+
+
+class Labels(Sequence[str]):
+    """Labels that are written when one is first asked for: most fits never show them."""
+
+    __slots__ = ("_labels", "_write")
+
+    def __init__(self, write: Callable[[], tuple[str, ...]]) -> None:
+        self._write = write
+        self._labels: tuple[str, ...] = ()
+
+    def _all(self) -> tuple[str, ...]:
+        self._labels = self._labels or self._write()
+        return self._labels
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> str | tuple[str, ...]:
+        return self._all()[at]
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 def column(value: Any, name: str, data: Any) -> Any:
@@ -29,6 +56,8 @@ def column(value: Any, name: str, data: Any) -> Any:
 def floats(value: Any, name: str, data: Any) -> Floats:
     """Read finite numbers (k,)."""
     raw = column(value, name, data)
+    if isinstance(raw, np.ndarray) and raw.ndim == 1 and raw.dtype == float and np.isfinite(raw).all():
+        return raw.copy()
     series = pd.Series(np.asarray(raw).reshape(-1) if np.ndim(raw) == 0 else raw).reset_index(drop=True)
     numbers = pd.to_numeric(series, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     bad = np.flatnonzero(~np.isfinite(numbers))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from comfrey.errors import InputError
 from comfrey.models.multilevel._grouping import Floats, Ints, combine, count
-from comfrey.models.multilevel._reading import codes_of, column
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from comfrey.models.multilevel._reading import Labels, codes_of, column
 
 STRUCTURES = ("UN", "CS", "HCS", "DIAG", "ID", "AR", "HAR", "CAR")
 
@@ -24,7 +22,7 @@ class VarianceTerm:
 
     name: str
     codes: Ints
-    labels: tuple[str, ...]
+    labels: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class StructuredTerm:
 
 
 Term = VarianceTerm | StructuredTerm
-Coded = tuple[Ints, tuple[str, ...]]  # codes of the rows, labels of the codes
+Coded = tuple[Ints, Sequence[str]]  # codes of the rows, labels of the codes
 
 
 def read_terms(random: Any, structure: Any, data: Any, k: int) -> tuple[Term, ...]:
@@ -123,8 +121,12 @@ def _labelled(names: Sequence[str], data: Any, k: int, seen: dict[str, Coded] | 
     codes = combine([codes for codes, _ in read])
     first = np.zeros(count(codes), dtype=np.intp)
     first[codes[::-1]] = np.arange(k - 1, -1, -1)
-    columns = [map(labels.__getitem__, own[first].tolist()) for own, labels in read]
-    return codes, tuple(map("/".join, zip(*columns, strict=True)))
+
+    def write() -> tuple[str, ...]:
+        columns = [map(labels.__getitem__, own[first].tolist()) for own, labels in read]
+        return tuple(map("/".join, zip(*columns, strict=True)))
+
+    return codes, Labels(write)
 
 
 def _nested(text: str, data: Any, k: int) -> list[Term]:
@@ -143,7 +145,8 @@ def _structured(text: str, kind: str, data: Any, k: int) -> StructuredTerm:
     inner_name, outer_name = left.strip(), right.strip()
     if not inner_name or not outer_name or "/" in inner_name + outer_name or "|" in outer_name:
         raise InputError("random", found=repr(text), expected='one column on each side of the bar: "outcome | trial"')
-    outer, outer_labels = _labelled([outer_name], data, k)
+    outer, written = _labelled([outer_name], data, k)
+    outer_labels = tuple(written)
     if len(outer_labels) < 2:
         fix = "One group cannot show how groups vary."
         raise InputError("random", found=f"one group in {outer_name}", expected="two groups or more", fix=fix)
