@@ -196,17 +196,14 @@ _LARGEST = 1e140  # squares of what is larger, or smaller than its inverse, leav
 
 
 def _check_scale(matrix: Array, names: tuple[str, ...], vi: Array) -> None:
-    """Refuse moderators whose squares, or those of their coefficients, double precision cannot hold."""
-    size = np.abs(matrix).max(axis=0, initial=0.0)
+    """Refuse moderators the squares of whose coefficients double precision cannot hold."""
     unit = np.sqrt([vi.min(), vi.max()])
-    for column, largest in enumerate(size.tolist()):
-        scales = (largest, *(unit / largest).tolist()) if largest > 1e-150 else (largest,)
-        if largest > 0 and not all(1 / _LARGEST < scale < _LARGEST for scale in scales):
-            expected = "values whose squares, and those of their coefficients, are within 1e-280 to 1e280"
+    for column, largest in enumerate(np.abs(matrix).max(axis=0, initial=0.0).tolist()):
+        if largest > 0 and not all(1 / _LARGEST < scale < _LARGEST for scale in (unit / largest).tolist()):
             raise InputError(
                 "moderators",
                 found=f"values of {names[column]} up to {largest:g}",
-                expected=expected,
+                expected="values that give coefficients whose squares are within 1e-280 to 1e280",
                 fix="Change the unit.",
             )
 

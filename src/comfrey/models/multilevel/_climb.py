@@ -11,7 +11,7 @@ import numpy as np
 from comfrey.errors import ConvergenceError
 from comfrey.models.multilevel._problem import Problem, joined
 from comfrey.models.multilevel._search import Found, maximise
-from comfrey.models.multilevel._structures import Homogeneous, Unstructured, Variances
+from comfrey.models.multilevel._structures import Homogeneous, Unstructured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def starts(problem: Problem) -> list[Floats]:
 
 def effort(problem: Problem) -> tuple[int, bool]:
     """How many climbs, and whether to probe: small data and rich structures have more maxima, and time to look."""
-    if all(isinstance(block, Variances) for block in problem.blocks):
+    if problem.plain:
         return 3, problem.k <= 5000
     if problem.k <= 500:
         return 25, True
@@ -142,9 +142,8 @@ def solve_near(problem: Problem, start: Floats) -> Found:
     best = maximise(problem, start, lower, upper)
     if not best.converged:
         return solve(problem)[0]
-    plain = all(isinstance(block, Variances) for block in problem.blocks)
     places = starts(problem)
-    for at in [0] if plain else _spread(len(places), 3):
+    for at in [0] if problem.plain else _spread(len(places), 3):
         other = maximise(problem, places[at], lower, upper, tolerance=1e-2, known=best)
         if other.value > best.value + HIGHER:
             return solve(problem)[0]

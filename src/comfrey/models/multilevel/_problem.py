@@ -115,22 +115,31 @@ class Problem:
     @property
     def side_by_side(self) -> bool:
         """Whether several places at once cost little more than one."""
-        return isinstance(self.engine, NestedEngine) and self.k <= SIDE_BY_SIDE
+        return self._batch is not None
+
+    @property
+    def _batch(self) -> NestedEngine | None:
+        return self.engine if isinstance(self.engine, NestedEngine) and self.k <= SIDE_BY_SIDE else None
 
     def many(self, places: Floats) -> list[tuple[float, Floats]]:
         """Log-likelihoods and derivatives at several places (m, coordinates)."""
-        if not (self.side_by_side and isinstance(self.engine, NestedEngine)):
+        batch = self._batch
+        if batch is None:
             return [self(x) for x in places]
-        found = self.engine.values_and_gradients(self.unit * np.expm1(places), self.restricted)
+        found = batch.values_and_gradients(self.unit * np.expm1(places), self.restricted)
         rates = self.unit * np.exp(places)
         return [(value, rate * slopes) for (value, slopes), rate in zip(found, rates, strict=True)]
 
     def heights(self, places: Sequence[Floats]) -> list[float]:
         """Log-likelihoods at several places; minus infinity where the covariance cannot be factored."""
-        if self.side_by_side and isinstance(self.engine, NestedEngine):
+        batch = self._batch
+        if batch is not None:
             w, step = self.unit * np.expm1(np.array(places)), max(1, IN_CACHE // self.k)
-            parts = [self.engine.values(w[start : start + step], self.restricted) for start in range(0, len(w), step)]
-            return [value for part in parts for value in part]
+            try:
+                parts = [batch.values(w[start : start + step], self.restricted) for start in range(0, len(w), step)]
+                return [value for part in parts for value in part]
+            except np.linalg.LinAlgError:  # at one of them: find out which
+                pass
         out = []
         for x in places:
             try:
